@@ -1,0 +1,102 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "onnx-buf";
+import { operatorNamed, type Shape, type Tensor, topologicalOrder } from "../tensor/index.ts";
+import { GraphBuilder, valueInfo } from "./graph-builder.ts";
+
+/** ONNX opset the emissions are written for, and the IR version that carries it. */
+export const opset = 21;
+const irVersion = 10n;
+
+/** What a caller must feed. */
+export interface InputInfo {
+  shape: Shape;
+  dtype: "float32" | "int32";
+}
+
+export interface EmittedModel {
+  bytes: Uint8Array;
+  inputs: Readonly<Record<string, InputInfo>>;
+  outputs: Readonly<Record<string, Shape>>;
+}
+
+/**
+ * Writes the graph of `outputs` as an ONNX model. Inputs are found by walking the graph; two inputs of one name must
+ * agree. Equal sub-expressions become one node.
+ */
+export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedModel {
+  const builder = new GraphBuilder();
+  const names = new Map<Tensor, string>();
+  const inputs: Record<string, InputInfo> = {};
+  const constants = new Map<unknown, string>();
+  const canonical = new Map<string, Tensor>();
+
+  for (const tensor of topologicalOrder(Object.values(outputs))) {
+    if (tensor.op === "input") {
+      const name = tensor.attrs.name as string;
+      const known = inputs[name];
+      if (known && (known.shape.join() !== tensor.shape.join() || known.dtype !== tensor.dtype)) {
+        throw new Error(
+          `input "${name}" is used with shapes [${known.shape}] and [${tensor.shape}]: give them different names.`,
+        );
+      }
+      if (!known) {
+        builder.input(name, tensor.dtype, tensor.shape);
+        inputs[name] = { shape: tensor.shape, dtype: tensor.dtype };
+      }
+      names.set(tensor, name);
+    } else if (tensor.op === "constant") {
+      // One initializer per array, whatever number of tensors refer to it.
+      const key = `${tensor.shape.join()}`;
+      let name = constants.get(tensor.data) as string | undefined;
+      if (name === undefined || canonical.get(name)?.shape.join() !== key) {
+        name = builder.constant(tensor.data!, tensor.shape);
+        constants.set(tensor.data, name);
+        canonical.set(name, tensor);
+      }
+      names.set(tensor, name);
+    } else if (tensor.op === "fill") {
+      names.set(tensor, emitFill(builder, tensor));
+    } else {
+      const operands = tensor.inputs.map((x) => names.get(x)!);
+      // Operators that read like the emission of an equal tensor give the same nodes, since nodes are memoised.
+      const node = { inputs: tensor.inputs, output: tensor, attrs: tensor.attrs };
+      const key = `${tensor.op}(${operands.join()})${JSON.stringify(tensor.attrs)}`;
+      names.set(
+        tensor,
+        builder.shared(key, () => operatorNamed(tensor.op).emit(builder, operands, node)),
+      );
+    }
+  }
+
+  const graphOutputs = Object.entries(outputs).map(([name, tensor]) => {
+    // An output may be an input, a constant or another output's value: give each its own name.
+    builder.alias(names.get(tensor)!, name);
+    return valueInfo(name, tensor.dtype, tensor.shape);
+  });
+
+  const model = create(ModelProtoSchema, {
+    irVersion,
+    producerName: "nablaflow",
+    opsetImport: [
+      { domain: "", version: BigInt(opset) },
+      { domain: "com.microsoft", version: 1n },
+    ],
+    graph: {
+      name: "nablaflow",
+      node: builder.protoNodes,
+      initializer: builder.initializers,
+      input: builder.inputs,
+      output: graphOutputs,
+    },
+  });
+  return {
+    bytes: toBinary(ModelProtoSchema, model),
+    inputs,
+    outputs: Object.fromEntries(Object.entries(outputs).map(([name, t]) => [name, t.shape])),
+  };
+}
+
+function emitFill(builder: GraphBuilder, tensor: Tensor): string {
+  const scalar = builder.floats([tensor.attrs.value as number], []);
+  return tensor.rank === 0 ? scalar : builder.node("Expand", [scalar, builder.ints(tensor.shape)]);
+}

@@ -1,0 +1,1 @@
+export { type EmittedModel, emitOnnx, type InputInfo, opset } from "./emit.ts";

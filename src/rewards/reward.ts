@@ -1,0 +1,92 @@
+import type { z } from "zod";
+import type { Tensor } from "../tensor/index.ts";
+
+/** What a differentiable reward sees. */
+export interface GraphRewardInput {
+  /** [B, 3, H, W] in [0, 1], or [B, D] points of an exact world. */
+  images: Tensor;
+  /** What `promptFeatures` gave for each sample's own prompt, [B, size]; [B, 0-free] rewards ignore it. */
+  prompts: Tensor;
+}
+
+/** What a host reward sees. */
+export interface HostRewardInput {
+  images: Float32Array;
+  shape: readonly number[];
+  prompts: readonly string[];
+}
+
+/** Numbers per prompt that a differentiable reward needs (a class, an embedding). */
+export interface PromptFeatures {
+  size: number;
+  of(prompts: readonly string[]): Float32Array;
+}
+
+/** A reward with its options applied and its weights loaded: r = log R, higher is better. */
+export type Reward =
+  | {
+      readonly kind: string;
+      readonly differentiable: true;
+      readonly promptFeatures?: PromptFeatures;
+      /** r per sample, [B]. A sample's score depends on that sample alone. */
+      score(input: GraphRewardInput): Tensor;
+    }
+  | {
+      readonly kind: string;
+      readonly differentiable: false;
+      score(input: HostRewardInput): Promise<Float32Array>;
+    };
+
+/** What a reward file states. */
+export interface RewardDefinition<Options, Loaded = undefined> {
+  kind: string;
+  /** One line for `nabla list rewards`. */
+  summary: string;
+  options: z.ZodType<Options>;
+  /** Reads weights; runs once, after the whole configuration has been checked. */
+  load?(options: Options): Promise<Loaded>;
+  promptFeatures?(options: Options, loaded: Loaded): PromptFeatures;
+  score(input: GraphRewardInput, options: Options, loaded: Loaded): Tensor;
+}
+export interface HostRewardDefinition<Options> {
+  kind: string;
+  summary: string;
+  options: z.ZodType<Options>;
+  host(input: HostRewardInput, options: Options): Promise<Float32Array>;
+}
+
+/** A registered reward: call it with options for a value that `train` takes, or let a configuration name its kind. */
+export interface RewardKind<Options = unknown> {
+  readonly kind: string;
+  readonly summary: string;
+  readonly differentiable: boolean;
+  readonly options: z.ZodType<Options>;
+  (options?: z.input<z.ZodType<Options>>): { kind: string; load(): Promise<Reward> };
+}
+
+/** Defines a differentiable reward (`score` builds a graph) or a host reward (`host` computes numbers). */
+export function defineReward<Options, Loaded = undefined>(
+  definition: RewardDefinition<Options, Loaded> | HostRewardDefinition<Options>,
+): RewardKind<Options> {
+  const { kind, summary, options: schema } = definition;
+  const make = (given: unknown = {}) => {
+    const options = schema.parse(given);
+    return {
+      kind,
+      async load(): Promise<Reward> {
+        if ("host" in definition) {
+          return { kind, differentiable: false, score: (input) => definition.host(input, options) };
+        }
+        const loaded = (await definition.load?.(options)) as Loaded;
+        const features = definition.promptFeatures?.(options, loaded);
+        return {
+          kind,
+          differentiable: true,
+          ...(features && { promptFeatures: features }),
+          score: (input) => definition.score(input, options, loaded),
+        };
+      },
+    };
+  };
+  return Object.assign(make, { kind, summary, options: schema, differentiable: !("host" in definition) });
+}

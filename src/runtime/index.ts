@@ -1,0 +1,2 @@
+export { referenceRuntime } from "./reference.ts";
+export type { Program, Runtime, Values } from "./runtime.ts";

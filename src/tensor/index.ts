@@ -1,0 +1,6 @@
+export { evaluate } from "./evaluate.ts";
+export { dependsOn, gradient, topologicalOrder, vjp } from "./gradient.ts";
+export * from "./operator.ts";
+export * from "./ops/index.ts";
+export { type Shape, showShape, sizeOf } from "./shapes.ts";
+export { apply, constant, fill, input, type Operand, Tensor, zerosLike } from "./tensor.ts";

@@ -1,0 +1,18 @@
+/** Relative error |a − b| / (|a| + |b| + floor), largest over elements. */
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>, floor = 1): number {
+  let worst = 0;
+  for (let i = 0; i < a.length; i++) {
+    const error = Math.abs(a[i]! - b[i]!) / (Math.abs(a[i]!) + Math.abs(b[i]!) + floor);
+    if (!(error <= worst)) worst = error; // NaN counts as an error
+  }
+  return worst;
+}
+
+export const tolerances = {
+  /** Central differences in float64 with step 1e-4: truncation about 1e-8, rounding about 1e-12 / 1e-4. */
+  gradient: 1e-6,
+  /** The same of a gradient: the step error enters once more. */
+  secondOrder: 1e-5,
+  /** float32 kernels against float64, values of order 1. */
+  float32: 2e-5,
+} as const;

@@ -23,11 +23,14 @@ const DRAWN = 60; // longest side of the drawing inside a cell
 const COLUMNS = 12;
 const RENDER = 384; // size at which the SVG is drawn before it is reduced
 
-/** The sets. `split`: the denoiser trains on "train" only; the CC-BY sets are two unseen designs for testing. */
+/**
+ * The sets. `split`: the denoiser trains on "train" only; twemoji and emojione are two unseen designs for testing.
+ * `licence` is the artwork's: FxEmojis' LICENSE.md puts its code under Apache-2.0 (as Iconify states), its pictures under CC-BY-4.0.
+ */
 const STYLES = [
   { style: "noto", version: "1.2.9", family: "noto", split: "train", licence: "Apache-2.0" },
   { style: "noto-v1", version: "1.2.5", family: "noto", split: "train", licence: "Apache-2.0" },
-  { style: "fxemoji", version: "1.2.2", family: "fxemoji", split: "train", licence: "Apache-2.0" },
+  { style: "fxemoji", version: "1.2.2", family: "fxemoji", split: "train", licence: "CC-BY-4.0" },
   { style: "fluent-emoji-flat", version: "1.2.6", family: "fluent", split: "train", licence: "MIT" },
   { style: "fluent-emoji", version: "1.2.7", family: "fluent", split: "train", licence: "MIT" },
   { style: "twemoji", version: "1.2.5", family: "twemoji", split: "test", licence: "CC-BY-4.0" },
@@ -144,7 +147,7 @@ function boundsOfDrawing(rgba, width, height) {
 const animals = readFileSync(join(options.out, "animals.txt"), "utf8").trim().split("\n");
 const families = new Map(); // family → its cells, CELL×CELL RGBA each
 const pictures = [];
-for (const { style, version, family, split, licence } of STYLES) {
+for (const { style, version, family } of STYLES) {
   const set = readSet(style, version);
   const cells = families.get(family) ?? [];
   families.set(family, cells);

@@ -2,23 +2,26 @@ import sharp from "sharp";
 import { FormatError, ShapeError } from "../core/errors.ts";
 import { readPngChunks } from "./png-chunks.ts";
 
-/** 8-bit pixels, row by row from the top left, channels interleaved: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA (straight alpha). */
+/** 8-bit pixels, row by row from the top left, channels interleaved: RGB or RGBA (straight alpha). */
 export interface RasterImage {
   width: number;
   height: number;
-  channels: 1 | 2 | 3 | 4;
+  channels: 3 | 4;
   data: Uint8Array; // [height, width, channels]
 }
 
-/** Decodes a PNG to 8-bit pixels (palettes are expanded, 16 bits reduced to 8). Throws FormatError if `bytes` is no whole PNG. */
+/** Decodes a PNG to 8-bit RGB or RGBA (grey and palettes are expanded, 16 bits reduced to 8). Throws FormatError if `bytes` is no whole PNG. */
 export async function decodePng(bytes: Uint8Array): Promise<RasterImage> {
   readPngChunks(bytes);
   try {
-    const { data, info } = await sharp(bytes).raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+    const { data, info } = await sharp(bytes)
+      .toColourspace("srgb")
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true });
     return {
       width: info.width,
       height: info.height,
-      channels: info.channels as RasterImage["channels"],
+      channels: info.channels === 4 ? 4 : 3,
       data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
     };
   } catch (cause) {

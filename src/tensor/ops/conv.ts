@@ -14,9 +14,9 @@ export interface ConvOptions {
   padding?: number;
 }
 
-/** Cross-correlation of x [B,C,H,W] with w [O,C,kh,kw] → [B,O,H',W'], H' = ⌊(H + 2p − kh)/s⌋ + 1. */
-export const conv2d = (x: Tensor, w: Tensor, { stride = 1, padding = 0 }: ConvOptions = {}): Tensor =>
-  apply("conv2d", [x, w], { stride, padding });
+/** Cross-correlation of x [B,C,H,W] with w [O,C,kh,kw], plus bias [O] → [B,O,H',W'], H' = ⌊(H + 2p − kh)/s⌋ + 1. */
+export const conv2d = (x: Tensor, w: Tensor, { stride = 1, padding = 0 }: ConvOptions = {}, bias?: Tensor): Tensor =>
+  apply("conv2d", bias ? [x, w, bias] : [x, w], { stride, padding });
 
 interface ConvAttrs {
   stride: number;
@@ -66,7 +66,12 @@ const convSamples = (
 
 defineOperator({
   name: "conv2d",
-  shape([x, w], attrs) {
+  shape([x, w, bias], attrs) {
+    if (bias && bias.size !== w!.shape[0]) {
+      throw new ShapeError(
+        `conv2d: w ${showShape(w!.shape)} needs a bias of ${w!.shape[0]} values, but ${showShape(bias.shape)} came.`,
+      );
+    }
     if (x!.rank !== 4 || w!.rank !== 4 || x!.shape[1] !== w!.shape[1]) {
       throw new ShapeError(
         `conv2d: x [B,C,H,W] and w [O,C,kh,kw] must share C, but ${showShape(x!.shape)} and ${showShape(w!.shape)} came.`,
@@ -75,8 +80,9 @@ defineOperator({
     const a = attrsOf(attrs);
     return [x!.shape[0]!, w!.shape[0]!, outSize(x!.shape[2]!, w!.shape[2]!, a), outSize(x!.shape[3]!, w!.shape[3]!, a)];
   },
-  reference([x, w], attrs, shape) {
-    const out = new Float64Array(sizeOf(shape));
+  reference([x, w, bias], attrs, shape) {
+    const [, O, H, W] = shape as [number, number, number, number];
+    const out = Float64Array.from({ length: sizeOf(shape) }, (_, o) => bias?.data[Math.floor(o / (H * W)) % O] ?? 0);
     eachTerm(x!.shape, w!.shape, shape, attrsOf(attrs), (i, j, o) => {
       out[o]! += x!.data[i]! * w!.data[j]!;
     });
@@ -88,11 +94,24 @@ defineOperator({
     return [
       apply("conv2dInput", [v, w], { stride, padding, size: x.shape.slice(2) }),
       apply("conv2dWeight", [x, v], { stride, padding, size: w.shape.slice(2) }),
+      ...(inputs.length === 3 ? [v.sum([0, 2, 3])] : []),
     ];
   },
-  emit: (e, [x, w], { inputs, attrs }) =>
-    emitConv(e, x!, w!, inputs[1]!.shape, attrsOf(attrs).stride, attrsOf(attrs).padding),
-  samples: () => convSamples((x, w) => [x, w], "none"),
+  emit(e, operands, { inputs, attrs }) {
+    const { stride, padding } = attrsOf(attrs);
+    return e.node("Conv", operands, {
+      kernel_shape: inputs[1]!.shape.slice(2),
+      strides: [stride, stride],
+      pads: [padding, padding, padding, padding],
+    });
+  },
+  samples: () => {
+    const plain = convSamples((x, w) => [x, w], "none");
+    return [
+      ...plain,
+      ...plain.slice(0, 2).map((s) => ({ ...s, inputs: [...s.inputs, { shape: [s.inputs[1]!.shape[0]!] }] })),
+    ];
+  },
 });
 
 defineOperator({
@@ -184,15 +203,6 @@ defineOperator({
   },
   samples: () => convSamples((x, _, y) => [x, y], "w"),
 });
-
-function emitConv(e: Emitter, x: string, w: string, weight: Shape, stride: number, padding: number): string {
-  const kernel = weight.slice(2);
-  return e.node("Conv", [x, w], {
-    kernel_shape: kernel,
-    strides: [stride, stride],
-    pads: [padding, padding, padding, padding],
-  });
-}
 
 /** Stride-1 convolution with explicit pads; negative pads crop. */
 function emitPaddedConv(

@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { ConfigError } from "../core/errors.ts";
+import { type Chain, chain } from "./chain.ts";
+import { type Grid, gridLevels, grids } from "./grid.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Level } from "./level.ts";
+import type { Prediction } from "./prediction.ts";
+import type { NoiseSchedule } from "./schedule.ts";
+
+/** Options every sampler has. */
+export const commonOptions = {
+  /** Number T of steps. */
+  steps: z.int().min(1).default(50),
+  /** Guidance scale w: out = out_uncond + w (out_prompt − out_uncond); 1 = the prompt's prediction alone. */
+  guidance: z.number().min(0).default(1),
+};
+
+/** Options of samplers that walk down a model's own noise schedule. */
+export const diffusionOptions = { ...commonOptions, grid: z.enum(grids).default("leading") };
+
+interface CommonOptions {
+  steps: number;
+  guidance: number;
+  grid?: Grid;
+}
+
+/** What a chain needs to know of a model. */
+export interface SampledModel {
+  readonly scheduler: NoiseSchedule;
+  readonly prediction: Prediction;
+}
+
+/** What a sampler file states. */
+export interface SamplerDefinition<Schema extends z.ZodType<CommonOptions>> {
+  kind: string;
+  /** One line for `nabla list samplers`. */
+  summary: string;
+  options: Schema;
+  /** Network outputs it can work with. */
+  predictions: readonly Prediction[];
+  /** T + 1 levels; when omitted, those of the option `grid` on the model's noise schedule. */
+  levels?(options: z.output<Schema>): Level[];
+  kernel(level: Level, next: Level, options: z.output<Schema>): Kernel;
+  /** True when the kernels reverse a Markov noising chain. */
+  reversesMarkov(options: z.output<Schema>): boolean;
+}
+
+/** A sampler with its options applied. */
+export interface Sampler {
+  readonly kind: string;
+  readonly guidance: number;
+  /** Throws ConfigError when the model's prediction or the number of steps does not fit. */
+  chain(model: SampledModel): Chain;
+}
+
+/** A registered sampler: call it with options, or let a configuration name its kind. */
+export interface SamplerKind<Schema extends z.ZodType = z.ZodType> {
+  readonly kind: string;
+  readonly summary: string;
+  readonly options: Schema;
+  (options?: z.input<Schema>): Sampler;
+}
+
+/** Defines a sampler by its Gaussian kernel; sampling, log-probability and both scores are derived from that. */
+export function defineSampler<Schema extends z.ZodType<CommonOptions>>(
+  definition: SamplerDefinition<Schema>,
+): SamplerKind<Schema> {
+  const { kind, summary, options: schema, predictions } = definition;
+  const make = (given?: z.input<Schema>): Sampler => {
+    const options = schema.parse(given ?? {});
+    return {
+      kind,
+      guidance: options.guidance,
+      chain({ scheduler, prediction }) {
+        if (!predictions.includes(prediction)) {
+          throw new ConfigError(
+            `The sampler "${kind}" works with networks that predict ${predictions.join(", ")}, but this one predicts ${prediction}. Use ${prediction === "velocity" ? "flow" : "ddpm or ddim"}.`,
+          );
+        }
+        return chain({
+          levels: definition.levels?.(options) ?? gridLevels(options.grid ?? "leading", options.steps, scheduler),
+          prediction,
+          kernel: (level, next) => definition.kernel(level, next, options),
+          reversesMarkov: definition.reversesMarkov(options),
+        });
+      },
+    };
+  };
+  return Object.assign(make, { kind, summary, options: schema });
+}

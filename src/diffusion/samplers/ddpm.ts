@@ -1,0 +1,13 @@
+import { z } from "zod";
+import { defineSampler, diffusionOptions } from "../sampler.ts";
+import { ddimKernel } from "./ddim.ts";
+
+/** Ancestral sampling [ho2020ddpm]; on the same levels, first-order SDE-DPM-Solver++ is the same kernel. */
+export const ddpm = defineSampler({
+  kind: "ddpm",
+  summary: "DDPM ancestral sampling, the reversal of the noising chain",
+  options: z.strictObject(diffusionOptions),
+  predictions: ["epsilon", "v_prediction", "sample"],
+  kernel: (level, next) => ddimKernel(level, next, 1),
+  reversesMarkov: () => true,
+});

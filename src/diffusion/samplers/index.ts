@@ -1,0 +1,3 @@
+export { ddim } from "./ddim.ts";
+export { ddpm } from "./ddpm.ts";
+export { flow } from "./flow.ts";

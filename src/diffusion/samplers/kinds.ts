@@ -1,0 +1,7 @@
+// Written by npm run gen from the files of this folder.
+import type { SamplerKind } from "../sampler.ts";
+import { ddim } from "./ddim.ts";
+import { ddpm } from "./ddpm.ts";
+import { flow } from "./flow.ts";
+
+export const samplerKinds: readonly SamplerKind[] = [ddim, ddpm, flow];

@@ -1,0 +1,168 @@
+import { z } from "zod";
+import { ConfigError } from "../core/errors.ts";
+import type { NamedArrays } from "../core/named-arrays.ts";
+import { initialize, type Params } from "../nn/params.ts";
+import { constant, gather, type Tensor } from "../tensor/index.ts";
+import { defineModel } from "./kind.ts";
+import { checkMixture, componentLogits, dimensionOf, type Mixture, mixtureFields, mixtureOf } from "./mixture.ts";
+import type { Condition, Model, Time } from "./model.ts";
+import { timeMlp, timeMlpSpecs } from "./time-mlp.ts";
+
+const promptFields = z.strictObject(mixtureFields).superRefine(checkMixture);
+
+/** One mixture for the prompt "", or one for each of several prompts. */
+export const gaussianMixtureOptions = z
+  .strictObject({
+    means: mixtureFields.means.optional(),
+    stds: mixtureFields.stds.optional(),
+    weights: mixtureFields.weights,
+    prompts: z.record(z.string(), promptFields).optional(),
+  })
+  .superRefine(({ means, stds, weights, prompts }, context) => {
+    const problem = (message: string) => context.addIssue({ code: "custom", message, input: { means, stds, prompts } });
+    if (prompts && (means || stds || weights)) problem("give means and stds, or prompts that have their own, not both");
+    else if (prompts && Object.keys(prompts).length === 0) problem("prompts needs at least one prompt");
+    else if (prompts) {
+      const sizes = Object.values(prompts).map((mixture) => mixture.means[0]!.length);
+      if (new Set(sizes).size > 1) problem(`all prompts need means of one dimension, but ${sizes.join(", ")} came`);
+    } else if (means && stds !== undefined) checkMixture({ means, stds, weights }, context);
+    else problem("means and stds are needed, or prompts that have their own");
+  });
+
+/** The mixture of each prompt, in the order of token ids. Throws a ZodError for options that do not fit. */
+export function mixturesOf(options: z.input<typeof gaussianMixtureOptions>): Readonly<Record<string, Mixture>> {
+  const { means, stds, weights, prompts } = gaussianMixtureOptions.parse(options);
+  const given = prompts ?? { "": { means: means!, stds: stds!, weights } };
+  return Object.fromEntries(Object.entries(given).map(([prompt, mixture]) => [prompt, mixtureOf(mixture)]));
+}
+
+const PADDING_LOG_WEIGHT = -1e9; // of components that a prompt lacks: exp gives 0, and −Infinity would give NaN
+
+/**
+ * An exact world: data are a Gaussian mixture per prompt, and the pretrained network is their exact noise prediction.
+ * Finetuning adds a small network to it that starts at zero; there are no modules to choose, so finetune options have
+ * no effect. Weights: `means` [P, K, D], `stds` [P, K], `log_weights` [P, K] for P prompts.
+ */
+export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>): Model {
+  const mixtures = mixturesOf(options);
+  const prompts = Object.keys(mixtures);
+  const P = prompts.length;
+  const D = dimensionOf(mixtures[prompts[0]!]!);
+  const weights = tables(Object.values(mixtures));
+  const K = weights.means!.shape[1]!;
+  const features = P > 1 ? P : 0; // the one-hot prompt, where it tells something
+  const promptOf = (condition: Condition) => (features > 0 ? condition.prompt : undefined);
+  return {
+    kind: "gaussian-mixture",
+    shape: [D],
+    imageShape: [D],
+    prediction: "epsilon",
+    scheduler: { trainSteps: 1000, betaSchedule: "linear", betaStart: 1e-4, betaEnd: 0.02 },
+    weights,
+    tokenLength: 1,
+    tokenize: (given) => Int32Array.from(given, (prompt) => indexOf(prompt, prompts)),
+    conditionShapes: { means: [K, D], stds: [K], logWeights: [K], prompt: [P] },
+    encode: (params, tokens) => encode(params, tokens.reshape([-1]), P),
+    predict(params, x, time, condition) {
+      const eps = exactNoise(x, time.alphaBar, condition);
+      const trained = `${POLICY}0.weight` in params;
+      return trained ? eps.add(timeMlp(params, POLICY, x, time.progress, promptOf(condition))) : eps;
+    },
+    decode: (latents) => latents,
+    adaptation: () => ({
+      init: (rng) => initialize(timeMlpSpecs(D, features, POLICY), rng),
+      bind: (frozen, trained) => ({ ...frozen, ...trained }),
+    }),
+    flow: {
+      init: (rng) => initialize(timeMlpSpecs(D, features, FLOW), rng),
+      predict: (params, x, time: Time, condition) => timeMlp(params, FLOW, x, time.progress, promptOf(condition)),
+    },
+  };
+}
+
+const POLICY = "policy.";
+const FLOW = "flow.";
+
+function indexOf(prompt: string, prompts: readonly string[]): number {
+  const index = prompts.indexOf(prompt);
+  if (index >= 0) return index;
+  const known = prompts.map((name) => JSON.stringify(name)).join(", ");
+  throw new ConfigError(
+    `An exact world knows its own prompts only: ${known}; ${JSON.stringify(prompt)} came.${prompt === "" ? " It has no unconditional prompt: set sampler.guidance to 1." : ""}`,
+  );
+}
+
+/** All mixtures side by side, padded to the largest with components of no weight. */
+function tables(mixtures: readonly Mixture[]): NamedArrays {
+  const P = mixtures.length;
+  const K = Math.max(...mixtures.map(({ means }) => means.length));
+  const D = dimensionOf(mixtures[0]!);
+  const means = new Float32Array(P * K * D);
+  const stds = new Float32Array(P * K).fill(1);
+  const logWeights = new Float32Array(P * K).fill(PADDING_LOG_WEIGHT);
+  mixtures.forEach((mixture, p) => {
+    means.set(mixture.means.flat(), p * K * D);
+    stds.set(mixture.stds, p * K);
+    logWeights.set(
+      mixture.weights.map((w) => (w > 0 ? Math.log(w) : PADDING_LOG_WEIGHT)),
+      p * K,
+    );
+  });
+  return {
+    means: { shape: [P, K, D], data: means },
+    stds: { shape: [P, K], data: stds },
+    log_weights: { shape: [P, K], data: logWeights },
+  };
+}
+
+function encode(params: Params, prompt: Tensor, P: number): Condition {
+  const identity = Float32Array.from({ length: P * P }, (_, k) => (k % (P + 1) === 0 ? 1 : 0));
+  return {
+    means: gather(params.means!, prompt),
+    stds: gather(params.stds!, prompt),
+    logWeights: gather(params.log_weights!, prompt),
+    prompt: gather(constant(identity, [P, P]), prompt),
+  };
+}
+
+/**
+ * ε_#(x, ᾱ) = −√(1−ᾱ) ∇log p_ᾱ(x) with p_ᾱ = Σ_k w_k N(√ᾱ m_k, v_k I), v_k = ᾱ s_k² + 1−ᾱ:
+ * ε_# = √(1−ᾱ) Σ_k ρ_k (x − √ᾱ m_k)/v_k,  ρ = softmax of the components' log densities.
+ */
+function exactNoise(x: Tensor, alphaBar: Tensor, { means, stds, logWeights }: Condition): Tensor {
+  const [B, K, D] = means!.shape as [number, number, number];
+  const power = alphaBar.reshape([B, 1]);
+  const noisePower = power.mul(-1).add(1);
+  const variances = power.mul(stds!.square()).add(noisePower); // [B, K]
+  const differences = x.reshape([B, 1, D]).sub(means!.mul(power.sqrt().reshape([B, 1, 1]))); // [B, K, D]
+  const share = componentLogits(differences, logWeights!, variances).softmax().div(variances);
+  return differences
+    .mul(share.reshape([B, K, 1]))
+    .sum([1])
+    .mul(noisePower.sqrt());
+}
+
+/** Optimizer of methods.md E.1, for the policy and for the flow network. */
+const optimizer = { lr: 2e-3, betas: [0.9, 0.95], weightDecay: 0, clip: 1, decayAt: 0.7 };
+
+export const gaussianMixtureKind = defineModel<z.input<typeof gaussianMixtureOptions>>({
+  kind: "gaussian-mixture",
+  summary: "an exact world: the prior is a Gaussian mixture, so the finetuned law is known",
+  options: gaussianMixtureOptions,
+  defaults: {
+    sampler: { kind: "ddpm", steps: 20, grid: "leading", guidance: 1 },
+    objective: { kind: "residual-nabla-db" },
+    finetune: { mode: "full" },
+    train: {
+      updates: 800,
+      trajectories: 80,
+      strata: 5,
+      checkpointEvery: 200,
+      block: 80,
+      optimizer,
+      flowOptimizer: optimizer,
+    },
+    evaluate: { imagesPerPrompt: 6000 },
+  },
+  load: async (options) => gaussianMixture(options),
+});

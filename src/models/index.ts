@@ -1,0 +1,1 @@
+export type { Adaptation, Condition, FinetuneOptions, Model, Network, Time } from "./model.ts";

@@ -1,0 +1,5 @@
+// Written by npm run gen from the files of this folder.
+import { gaussianMixtureKind } from "./gaussian-mixture.ts";
+import type { ModelKind } from "./kind.ts";
+
+export const modelKinds: readonly ModelKind[] = [gaussianMixtureKind];

@@ -1,0 +1,32 @@
+import { z } from "zod";
+import { defineObjective } from "./objective.ts";
+
+const options = z.strictObject({
+  estimator: z
+    .enum(["score-function", "importance-sampling"])
+    .default("importance-sampling")
+    .describe("REINFORCE, or PPO's clipped ratio, which allows several updates per rollout"),
+  clip: z.number().positive().default(1e-4).describe("clip range of the ratio of element-mean likelihoods"),
+});
+type Options = z.output<typeof options>;
+
+/**
+ * DDPO: maximises E[r(x_T)], no prior. Log-probabilities are means over elements.
+ *   score function: L = −A log π_θ(x_{i+1} | x_i)
+ *   importance:     L = max(−A ρ, −A clip(ρ, 1 − c, 1 + c)),  ρ = π_θ/π_old
+ */
+export const ddpo = defineObjective<Options>({
+  kind: "ddpo",
+  paper: "black2024ddpo",
+  summary: "policy gradient on the denoising chain; maximises the reward and forgets the prior",
+  options: options as z.ZodType<Options>,
+  transitions: "all",
+  needs: () => ["advantage"],
+  losses({ advantage, logProb, oldLogProb }, { estimator, clip }) {
+    if (estimator === "score-function") return { policy: { surrogate: advantage.mul(logProb).mean().neg() } };
+    const ratio = logProb.sub(oldLogProb).exp();
+    const plain = advantage.mul(ratio).neg();
+    const clipped = advantage.mul(ratio.maximum(1 - clip).minimum(1 + clip)).neg();
+    return { policy: { surrogate: plain.maximum(clipped).mean() } };
+  },
+});

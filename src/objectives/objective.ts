@@ -1,0 +1,124 @@
+import type { z } from "zod";
+import type { Tensor } from "../tensor/index.ts";
+
+/** What an objective asks the trainer to provide. Each need costs something; the trainer builds only what is named. */
+export type Need =
+  /** The frozen pretrained network at x_i. */
+  | "reference"
+  /** ∇r through the clean prediction: only rewards that are graphs have one. */
+  | "reward-gradient"
+  /** A flow-gradient network g_φ, trained beside the policy. */
+  | "flow"
+  /** The guided output stored when the trajectory was sampled. */
+  | "old-output"
+  /** Normalised rewards per trajectory. */
+  | "advantage"
+  /** A chain whose end forgets its start (B.7): otherwise the answer is biased. */
+  | "memoryless-chain";
+
+/** A network at one state of a batch of transitions. */
+export interface StatePrediction {
+  /** Guided output. [B, …shape] */
+  readonly out: Tensor;
+  /** Predicted clean sample x̂ = c₁x + c₂·out; at the terminal state x itself. */
+  readonly x0Hat: Tensor;
+  /** Mean of the kernel that leaves this state, μ = d₁x + d₂·out. */
+  readonly mean: Tensor;
+  /** (∂x̂/∂x)ᵀu + (∂μ/∂x)ᵀv with one vector-Jacobian product of the network. */
+  pullBack(cotangents: { x0Hat?: Tensor; mean?: Tensor }): Tensor;
+}
+
+/** One end of a transition, x_i or x_{i+1}. */
+export interface TransitionState {
+  readonly x: Tensor;
+  /** √ᾱ of the state (1 − t for flows), 1 at the terminal state. [B, 1, …] */
+  readonly signal: Tensor;
+  /** 1 at states before the end of the chain, 0 at x_T. [B, 1, …] */
+  readonly inside: Tensor;
+  /** The frozen network here. */
+  readonly reference: StatePrediction;
+  /** The trained network here; gradients reach θ. */
+  readonly policy: StatePrediction;
+  /** ∇r with respect to the clean prediction given, [B, …shape]; not differentiable again. */
+  rewardGradient(x0Hat: Tensor): Tensor;
+  /** g_φ here; gradients reach φ. */
+  readonly flow: Tensor;
+}
+
+/** A batch of transitions x_i → x_{i+1}, each with its own prompt, step index and trajectory. Parts are built on demand. */
+export interface TransitionBatch {
+  readonly state: TransitionState;
+  readonly next: TransitionState;
+  /** Standard deviation of the kernel. [B, 1, …] */
+  readonly sigma: Tensor;
+  /** Noising kernel P_B(x_i | x_{i+1}) = N(scale·x_{i+1}, std² I). [B, 1, …] each */
+  readonly noising: { readonly scale: Tensor; readonly std: Tensor };
+  /** Δ = (μ_θ − μ_#)/σ² = d₂(out_θ − out_#)/σ² */
+  readonly delta: Tensor;
+  readonly oldOutput: Tensor;
+  /** [B] */
+  readonly advantage: Tensor;
+  /** Log-probability of the stored x_{i+1} under the policy that sampled it, mean over elements. [B] */
+  readonly oldLogProb: Tensor;
+  /** The same under the policy in training. */
+  readonly logProb: Tensor;
+  /** λ-returns along the trajectory: A_{i+1} and R_i of methods E.8. */
+  readonly lambdaReturn: { readonly next: Tensor; readonly pulledBack: Tensor };
+}
+
+/** Scalars to minimise, by name. A part trains only its own network. */
+export interface Losses {
+  policy?: Readonly<Record<string, Tensor>>;
+  flow?: Readonly<Record<string, Tensor>>;
+}
+
+/** What an objective file states. */
+export interface ObjectiveDefinition<Options> {
+  kind: string;
+  /** Key in docs/papers.md. */
+  paper: string;
+  /** One line for `nabla list objectives`. */
+  summary: string;
+  options: z.ZodType<Options>;
+  needs(options: Options): readonly Need[];
+  /** Which transitions of a trajectory are trained on: one per stratum and the last, or all. */
+  transitions: "strata" | "all";
+  /** For objectives that read `lambdaReturn`: its decay λ > 0 and the value h it bootstraps from; else undefined. */
+  returns?(options: Options): { lambda: number; value(state: TransitionState): Tensor } | undefined;
+  losses(batch: TransitionBatch, options: Options): Losses;
+}
+
+/** An objective with its options applied. */
+export interface Objective {
+  readonly kind: string;
+  readonly needs: readonly Need[];
+  readonly transitions: "strata" | "all";
+  readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
+  /** Options after defaults, for the run's configuration. */
+  readonly options: unknown;
+  losses(batch: TransitionBatch): Losses;
+}
+export interface ObjectiveKind<Options = unknown> {
+  readonly kind: string;
+  readonly paper: string;
+  readonly summary: string;
+  readonly options: z.ZodType<Options>;
+  (options?: unknown): Objective;
+}
+
+/** Defines an objective; everything else (programs, accumulation, logging, refusals) follows from what it states. */
+export function defineObjective<Options>(definition: ObjectiveDefinition<Options>): ObjectiveKind<Options> {
+  const { kind, paper, summary, options: schema } = definition;
+  const make = (given: unknown = {}): Objective => {
+    const options = schema.parse(given);
+    return {
+      kind,
+      needs: definition.needs(options),
+      transitions: definition.transitions,
+      returns: definition.returns?.(options),
+      options,
+      losses: (batch) => definition.losses(batch, options),
+    };
+  };
+  return Object.assign(make, { kind, paper, summary, options: schema });
+}

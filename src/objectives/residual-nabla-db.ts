@@ -1,0 +1,148 @@
+import { z } from "zod";
+import type { Operand, Tensor } from "../tensor/index.ts";
+import { defineObjective, type TransitionBatch, type TransitionState } from "./objective.ts";
+
+const options = z.strictObject({
+  beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre^priorStrength · exp(beta · r)"),
+  priorStrength: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe("exponent of the prior; other than 1 is experimental"),
+  reverse: z
+    .enum(["td", "mean", "sampled"])
+    .default("td")
+    .describe("what the flow chases: J_#ᵀh (td), J_#ᵀΔ (mean), the sampled score difference (sampled, the paper)"),
+  lambda: z.number().min(0).max(1).default(0).describe("with reverse td: 0 bootstraps at once, 1 is adjoint matching"),
+  weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
+  cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
+  attenuation: z
+    .enum(["squared", "linear", "none", "zero"])
+    .default("squared")
+    .describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
+  reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
+  terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
+  proximal: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("pull towards the sampling policy; needs updatesPerRollout > 1"),
+});
+type Options = z.output<typeof options>;
+
+/**
+ * Residual ∇-DB in semi-gradient form. With h(x_i) = γ_i β ∇_x r(x̂(x_i)) + g_φ(x_i), h(x_T) = β∇r(x_T):
+ *   L→ = mean ‖w (Δ_θ(x_i) − sg h(x_{i+1}))‖²            trains θ
+ *   L← = mean ‖w (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²          trains φ (reverse: td)
+ * whose fixed point samples from p_pre^{η_p} exp(β r).
+ */
+export const residualNablaDb = defineObjective<Options>({
+  kind: "residual-nabla-db",
+  paper: "liu2025nabla",
+  summary: "residual ∇-DB: samples from p_pre^η · exp(β r) by matching scores along the chain",
+  options: options as z.ZodType<Options>,
+  transitions: "strata",
+  needs: ({ reverseWeight, proximal }) => [
+    "reference",
+    "reward-gradient",
+    "memoryless-chain",
+    ...(reverseWeight > 0 ? (["flow"] as const) : []),
+    ...(proximal > 0 ? (["old-output"] as const) : []),
+  ],
+  returns: (o) =>
+    o.reverse === "td" && o.lambda > 0 ? { lambda: o.lambda, value: (state) => flowGradient(state, o) } : undefined,
+  losses(batch, o) {
+    const weight = o.weighting === "sigma" ? batch.sigma : undefined;
+    const penalty = (residual: Tensor) => (weight ? residual.mul(weight) : residual).square().mean();
+    const hNext = (
+      o.reverse === "td" && o.lambda > 0 ? batch.lambdaReturn.next : flowGradient(batch.next, o)
+    ).stopGradient();
+    const target = driftTarget(batch, hNext, o.priorStrength).stopGradient();
+    const policy: Record<string, Tensor> = { forward: penalty(batch.delta.sub(target)) };
+    if (o.proximal > 0) {
+      policy.proximal = batch.state.policy.out.sub(batch.oldOutput).square().mean().mul(o.proximal);
+    }
+    if (o.reverseWeight === 0) return { policy };
+    const flow: Record<string, Tensor> = { reverse: penalty(reverseResidual(batch, target, o)).mul(o.reverseWeight) };
+    if (o.reverse === "sampled") {
+      const terminal = batch.next.flow.mul(batch.next.inside.neg().add(1)); // g_φ(x_T), 0 elsewhere
+      flow.terminal = terminal.square().mean().mul(o.terminalWeight);
+    }
+    return { policy, flow };
+  },
+});
+
+/** γ of a state: how much of the predicted reward gradient is believed there; 1 at the terminal state. */
+function attenuation({ signal, inside }: TransitionState, kind: Options["attenuation"]): Tensor {
+  const atEnd = inside.neg().add(1);
+  const within = { squared: signal.square(), linear: signal, none: signal.mul(0).add(1), zero: signal.mul(0) }[kind];
+  return within.mul(inside).add(atEnd);
+}
+
+/** γβ∇r at the clean prediction, a cotangent for x̂; detached. */
+function rewardPull(state: TransitionState, o: Options): Tensor {
+  const { x0Hat } = o.cleanPrediction === "frozen" ? state.reference : state.policy;
+  return state.rewardGradient(x0Hat).mul(attenuation(state, o.attenuation)).mul(o.beta).stopGradient();
+}
+
+const cleanNetwork = (state: TransitionState, o: Options) =>
+  o.cleanPrediction === "frozen" ? state.reference : state.policy;
+
+/** h(x) = γβ ∇_x r(x̂(x)) + g_φ(x): the modelled gradient of the log residual flow. */
+function flowGradient(state: TransitionState, o: Options): Tensor {
+  const predicted = cleanNetwork(state, o)
+    .pullBack({ x0Hat: rewardPull(state, o) })
+    .stopGradient();
+  return o.reverseWeight > 0 ? predicted.add(state.flow.mul(state.inside)) : predicted;
+}
+
+/**
+ * What Δ_θ should be. For η_p = 1 it is h(x_{i+1}). Otherwise the noising kernel enters (methods B.8, E.7):
+ * Δ* = [h(x') + (1−η) a (x − a μ_#)/s²] / (η + (1−η) a²σ²/s²),  with P_B = N(a x', s²).
+ */
+function driftTarget(batch: TransitionBatch, hNext: Tensor, eta: number): Tensor {
+  if (eta === 1) return hNext;
+  const { sigma, state } = batch;
+  const { scale: a, std: s } = batch.noising;
+  const s2 = s.square();
+  const backward = state.x.sub(state.reference.mean.mul(a)).mul(a).div(s2);
+  const precision = a.mul(sigma).div(s).square();
+  return hNext.add(backward.mul(1 - eta)).div(precision.mul(1 - eta).add(eta));
+}
+
+/** h(x_i) minus what it should be. */
+function reverseResidual(batch: TransitionBatch, target: Tensor, o: Options): Tensor {
+  const { state, next, sigma } = batch;
+  const eta = o.priorStrength;
+  if (o.reverse === "td" && o.lambda > 0)
+    return flowGradient(state, o).sub(batch.lambdaReturn.pulledBack.stopGradient());
+  if (o.reverse === "sampled") {
+    // [J_θᵀ(x'−μ_θ) − η J_#ᵀ(x'−μ_#)]/σ² + (1−η)(x − a x')/s² + h
+    const scaled = (mean: Tensor) => next.x.sub(mean).div(sigma.square()).stopGradient();
+    const scores = state.policy
+      .pullBack({ mean: scaled(state.policy.mean) })
+      .sub(state.reference.pullBack({ mean: scaled(state.reference.mean) }).mul(eta))
+      .stopGradient();
+    return scores.add(noisingPull(batch, next.x, eta)).add(flowGradient(state, o));
+  }
+  const drift = o.reverse === "td" ? target : batch.delta.stopGradient();
+  const noising = noisingPull(batch, state.reference.mean.add(drift.mul(sigma.square())), eta);
+  if (o.cleanPrediction === "frozen") {
+    // Both cotangents at x_i go through the same frozen network: one vector-Jacobian product.
+    const known = state.reference.pullBack({ x0Hat: rewardPull(state, o), mean: drift.mul(-eta) }).stopGradient();
+    return known.add(noising).add(state.flow);
+  }
+  const pulled = state.reference.pullBack({ mean: drift.mul(-eta) }).stopGradient();
+  return flowGradient(state, o).add(pulled).add(noising);
+}
+
+/** (1−η)(x − a x')/s², minus the score of the noising kernel at x; zero for η = 1. */
+function noisingPull({ state, noising }: TransitionBatch, xNext: Tensor, eta: number): Operand {
+  if (eta === 1) return 0;
+  const difference = state.x.sub(xNext.mul(noising.scale));
+  return difference
+    .div(noising.std.square())
+    .mul(1 - eta)
+    .stopGradient();
+}

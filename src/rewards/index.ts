@@ -1,0 +1,3 @@
+export { linear } from "./linear.ts";
+export { mixtureLogDensity } from "./mixture-log-density.ts";
+export { quadratic } from "./quadratic.ts";

@@ -1,0 +1,7 @@
+// Written by npm run gen from the files of this folder.
+import { linear } from "./linear.ts";
+import { mixtureLogDensity } from "./mixture-log-density.ts";
+import { quadratic } from "./quadratic.ts";
+import type { RewardKind } from "./reward.ts";
+
+export const rewardKinds: readonly RewardKind[] = [linear, mixtureLogDensity, quadratic];

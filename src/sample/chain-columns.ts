@@ -1,0 +1,39 @@
+import type { Chain } from "../diffusion/index.ts";
+import { input, type Tensor } from "../tensor/index.ts";
+
+/** Per-sample numbers of one level of the chain, in the order they are fed. */
+export const levelColumns = ["t", "alphaBar", "progress", "c1", "c2", "d1", "d2", "signal", "inside"] as const;
+/** Per-sample numbers of a transition. */
+export const transitionColumns = ["sigma", "a", "s"] as const;
+
+type Columns<Names extends readonly string[]> = Record<Names[number], Tensor>;
+
+/** Level i of the chain. At the terminal level x is already clean: x̂ = x, and nothing follows. */
+export function levelRow(chain: Chain, i: number): number[] {
+  const level = chain.levels[i]!;
+  if (i === chain.T) return [level.t, level.alphaBar, level.progress, 1, 0, 1, 0, 1, 0];
+  const { c1, c2, d1, d2 } = chain.steps[i]!;
+  return [level.t, level.alphaBar, level.progress, c1, c2, d1, d2, Math.sqrt(level.alphaBar), 1];
+}
+
+export function transitionRow(chain: Chain, i: number): number[] {
+  const { sigma, a, s } = chain.steps[i]!;
+  return [sigma, a, s];
+}
+
+/** Rows for the step indices of a batch, [B, columns]. */
+export function rowsOf(row: (i: number) => number[], indices: ArrayLike<number>): Float32Array {
+  return Float32Array.from(Array.from(indices, row).flat());
+}
+
+/** Declares the input [B, K] and splits it into columns of shape [B, 1, …] with `rank` axes. */
+export function columnsInput<Names extends readonly string[]>(
+  name: string,
+  names: Names,
+  batch: number,
+  rank: number,
+): Columns<Names> {
+  const table = input(name, [batch, names.length]);
+  const shape = [batch, ...new Array<number>(rank - 1).fill(1)];
+  return Object.fromEntries(names.map((n, k) => [n, table.slice(1, k, k + 1).reshape(shape)])) as Columns<Names>;
+}

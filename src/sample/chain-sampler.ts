@@ -1,0 +1,129 @@
+import type { Chain } from "../diffusion/index.ts";
+import type { Condition, Model, Time } from "../models/index.ts";
+import type { Params } from "../nn/index.ts";
+import type { Program, Runtime, Values } from "../runtime/index.ts";
+import { input, sizeOf } from "../tensor/index.ts";
+import { columnsInput, levelColumns, levelRow, rowsOf } from "./chain-columns.ts";
+import type { Conditions } from "./conditions.ts";
+import { guided } from "./guided.ts";
+
+/** N trajectories of a chain: x_0 … x_T with what was known when they were drawn. */
+export interface Trajectories {
+  readonly count: number;
+  /** The prompt of each trajectory; it travels with its states. */
+  readonly prompts: readonly string[];
+  /** states[i] holds x_i of every trajectory, [N, …shape]. Only the last is kept unless `keepStates`. */
+  readonly states: readonly Float32Array[];
+  /** Guided network outputs at x_i, i < T, [N, …shape]; with `keepStates`. */
+  readonly outputs: readonly Float32Array[];
+}
+
+/** Writes the standard normal noise that makes x_i (i = 0: the initial state) of trajectory `sample`. */
+export type NoiseSource = (out: Float32Array, offset: number, size: number, sample: number, i: number) => void;
+
+export interface SampleRequest {
+  prompts: readonly string[];
+  conditions: Conditions;
+  noise: NoiseSource;
+  /** Values of trained parameters, by input name. */
+  trained?: Values;
+  keepStates?: boolean;
+  /** Called after each step of each block with the fraction done. */
+  onProgress?: (fraction: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ChainSampler {
+  sample(request: SampleRequest): Promise<Trajectories>;
+  release(): Promise<void>;
+}
+
+export interface ChainSamplerOptions {
+  model: Model;
+  chain: Chain;
+  guidance: number;
+  /** Trajectories advanced together; a batch is padded to a multiple of it. */
+  block: number;
+  /** Constants for a fixed network, or constants and trained inputs. */
+  params: Params;
+}
+
+/** Compiles one step of the chain, x_{i+1} = d₁x_i + d₂·out + σ z, and runs it T times per block of trajectories. */
+export async function openChainSampler(runtime: Runtime, options: ChainSamplerOptions): Promise<ChainSampler> {
+  const { model, guidance, block, params } = options;
+  const shape = [block, ...model.shape];
+  const x = input("x", shape);
+  const level = columnsInput("columns", levelColumns, block, shape.length);
+  const sigma = input("sigma", [block, ...model.shape.map(() => 1)]);
+  const flat = (name: "t" | "alphaBar" | "progress") => level[name].reshape([block]);
+  const time: Time = { t: flat("t"), alphaBar: flat("alphaBar"), progress: flat("progress") };
+  const condition = conditionInputs(model, block, "condition");
+  const unconditional = guidance === 1 ? undefined : conditionInputs(model, block, "unconditional");
+  const out = guided(model, params, x, time, condition, unconditional, guidance);
+  const xNext = x.mul(level.d1).add(out.mul(level.d2)).add(input("noise", shape).mul(sigma));
+  const program = await runtime.compile({ xNext, out });
+  return {
+    sample: (request) => run(program, options, request),
+    release: () => program.release(),
+  };
+}
+
+/** Inputs `prefix.name` for each part of the condition. */
+export const conditionInputs = (model: Model, batch: number, prefix: string): Condition =>
+  Object.fromEntries(
+    Object.entries(model.conditionShapes).map(([name, shape]) => [name, input(`${prefix}.${name}`, [batch, ...shape])]),
+  );
+
+async function run(program: Program, options: ChainSamplerOptions, request: SampleRequest): Promise<Trajectories> {
+  const { model, chain, block, guidance } = options;
+  const { prompts, conditions, noise, trained = {}, keepStates = false } = request;
+  const size = sizeOf(model.shape);
+  const count = prompts.length;
+  const keep = (steps: number) => Array.from({ length: keepStates ? steps : 0 }, () => new Float32Array(count * size));
+  const states = keep(chain.T);
+  states.push(new Float32Array(count * size));
+  const outputs = keep(chain.T);
+  const blocks = Math.ceil(count / block);
+
+  for (let k = 0; k < blocks; k++) {
+    const start = k * block;
+    const used = Math.min(block, count - start);
+    const blockPrompts = Array.from({ length: block }, (_, b) => prompts[start + Math.min(b, used - 1)]!);
+    const fixed: Values = {
+      ...trained,
+      ...conditions.rows(blockPrompts, "condition"),
+      ...(guidance === 1
+        ? {}
+        : conditions.rows(
+            blockPrompts.map(() => ""),
+            "unconditional",
+          )),
+    };
+    const draw = (out: Float32Array, i: number) => {
+      for (let b = 0; b < used; b++) noise(out, b * size, size, start + b, i);
+    };
+    const put = (to: Float32Array, from: Float32Array) => to.set(from.subarray(0, used * size), start * size);
+    let x = new Float32Array(block * size);
+    const z = new Float32Array(block * size);
+    draw(x, 0);
+    for (let i = 0; i < chain.T; i++) {
+      request.signal?.throwIfAborted();
+      draw(z, i + 1);
+      const result = await program.run({
+        ...fixed,
+        x,
+        noise: z,
+        columns: rowsOf(levelRow.bind(null, chain), new Array(block).fill(i)),
+        sigma: new Float32Array(block).fill(chain.steps[i]!.sigma),
+      });
+      if (keepStates) {
+        put(states[i]!, x);
+        put(outputs[i]!, result.out!);
+      }
+      x = result.xNext!.slice();
+      request.onProgress?.((k + (i + 1) / chain.T) / blocks);
+    }
+    put(states[states.length - 1]!, x);
+  }
+  return { count, prompts, states, outputs };
+}

@@ -1,0 +1,32 @@
+/** Rewards remembered per prompt, newest last: the state of the running normalisation, saved with checkpoints. */
+export type RewardHistory = Record<string, number[]>;
+
+const remembered = 16;
+const limit = 5;
+
+/**
+ * Normalised rewards A = clip((r − m)/(s + 1e-6), ±5): m and s over the last 16 rewards of the same prompt once there are
+ * 16, else over the batch [black2024ddpo]. Adds the batch to `history` first.
+ */
+export function advantages(
+  rewards: ArrayLike<number>,
+  prompts: readonly string[],
+  history: RewardHistory,
+): Float32Array {
+  prompts.forEach((prompt, k) => {
+    const known = history[prompt] ?? [];
+    history[prompt] = [...known, rewards[k]!].slice(-remembered);
+  });
+  const batch = moments(Array.from(rewards));
+  return Float32Array.from(prompts, (prompt, k) => {
+    const own = history[prompt]!;
+    const { mean, std } = own.length >= remembered ? moments(own) : batch;
+    return Math.max(-limit, Math.min(limit, (rewards[k]! - mean) / (std + 1e-6)));
+  });
+}
+
+function moments(values: readonly number[]): { mean: number; std: number } {
+  const mean = values.reduce((p, q) => p + q, 0) / values.length;
+  const variance = values.reduce((p, q) => p + (q - mean) ** 2, 0) / values.length;
+  return { mean, std: Math.sqrt(variance) };
+}

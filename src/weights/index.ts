@@ -1,0 +1,3 @@
+export * from "./number-formats.ts";
+export * from "./safetensors.ts";
+export * from "./safetensors-file.ts";

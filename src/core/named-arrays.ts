@@ -12,10 +12,15 @@ export function countParameters(arrays: NamedArrays): number {
   return Object.values(arrays).reduce((total, { data }) => total + data.length, 0);
 }
 
-/** The arrays whose name starts with `prefix`, under the rest of their names; the values are shared. */
-export function withPrefix(arrays: NamedArrays, prefix: string): NamedArrays {
-  const inside = Object.entries(arrays).filter(([name]) => name.startsWith(prefix));
-  return Object.fromEntries(inside.map(([name, array]) => [name.slice(prefix.length), array]));
+/** The entries whose name starts with `prefix`, under the rest of their names; the values are shared. */
+export function withPrefix<T>(table: Readonly<Record<string, T>>, prefix: string): Record<string, T> {
+  const inside = Object.entries(table).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(inside.map(([name, value]) => [name.slice(prefix.length), value]));
+}
+
+/** The same entries with `prefix` before each name; the values are shared. */
+export function addPrefix<T>(table: Readonly<Record<string, T>>, prefix: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(table).map(([name, value]) => [prefix + name, value]));
 }
 
 /** A deep copy: writing to the values of one does not reach the other. */

@@ -53,18 +53,19 @@ export interface Sampler {
   chain(model: SampledModel): Chain;
 }
 
-/** A registered sampler: call it with options, or let a configuration name its kind. */
-export interface SamplerKind<Schema extends z.ZodType = z.ZodType> {
+/** A registered sampler: call it with options, or let a configuration name its kind. Options are checked when called. */
+// biome-ignore lint/suspicious/noExplicitAny: a list of kinds takes each kind's own options
+export interface SamplerKind<Options = any> {
   readonly kind: string;
   readonly summary: string;
-  readonly options: Schema;
-  (options?: z.input<Schema>): Sampler;
+  readonly options: z.ZodType;
+  (options?: Options): Sampler;
 }
 
 /** Defines a sampler by its Gaussian kernel; sampling, log-probability and both scores are derived from that. */
 export function defineSampler<Schema extends z.ZodType<CommonOptions>>(
   definition: SamplerDefinition<Schema>,
-): SamplerKind<Schema> {
+): SamplerKind<z.input<Schema>> {
   const { kind, summary, options: schema, predictions } = definition;
   const make = (given?: z.input<Schema>): Sampler => {
     const options = schema.parse(given ?? {});

@@ -62,7 +62,7 @@ export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>)
     tokenLength: 1,
     tokenize: (given) => Int32Array.from(given, (prompt) => indexOf(prompt, prompts)),
     conditionShapes: { means: [K, D], stds: [K], logWeights: [K], prompt: [P] },
-    encode: (params, tokens) => encode(params, tokens.reshape([-1]), P),
+    encode: (params, tokens) => encode(params, tokens, P),
     predict(params, x, time, condition) {
       const eps = exactNoise(x, time.alphaBar, condition);
       const trained = `${POLICY}0.weight` in params;
@@ -115,13 +115,14 @@ function tables(mixtures: readonly Mixture[]): NamedArrays {
   };
 }
 
-function encode(params: Params, prompt: Tensor, P: number): Condition {
+function encode(params: Params, tokens: Tensor, P: number): Condition {
+  const rows = (table: Tensor) => gather(table, tokens).reshape([-1, ...table.shape.slice(1)]); // [B, 1, …] to [B, …]
   const identity = Float32Array.from({ length: P * P }, (_, k) => (k % (P + 1) === 0 ? 1 : 0));
   return {
-    means: gather(params.means!, prompt),
-    stds: gather(params.stds!, prompt),
-    logWeights: gather(params.log_weights!, prompt),
-    prompt: gather(constant(identity, [P, P]), prompt),
+    means: rows(params.means!),
+    stds: rows(params.stds!),
+    logWeights: rows(params.log_weights!),
+    prompt: rows(constant(identity, [P, P])),
   };
 }
 

@@ -54,8 +54,10 @@ export function mixtureOf({ means, stds, weights }: MixtureOptions): Mixture {
 
 export const dimensionOf = ({ means }: Mixture): number => means[0]!.length;
 
-/** log w_k − (D/2) log 2πs_k² − ‖x − m_k‖²/(2s_k²) of every component, [B, K], from log weights, variances s² [B, K]
- * and differences x − m_k, [B, K, D]. Their log Σ exp is the log density. */
+/**
+ * log w_k − (D/2) log 2πs_k² − ‖x − m_k‖²/(2s_k²) of every component, [B, K], from the differences x − m_k [B, K, D], log
+ * weights and variances s² [B, K]. Their log Σ exp is the log density.
+ */
 export function componentLogits(differences: Tensor, logWeights: Tensor, variances: Tensor): Tensor {
   const dimension = differences.shape[2]!;
   const logNorm = variances

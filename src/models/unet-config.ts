@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { parseConfig } from "./parse-config.ts";
+import { parseConfig } from "../core/config.ts";
+import { withoutPrivateKeys } from "./private-keys.ts";
 
 const size = z.number().int().positive();
 /** A choice diffusers offers and this network does not: only the value that switches it off is taken. */
@@ -88,4 +89,5 @@ export type UNetConfig = z.output<typeof schema>;
 export type UNetConfigInput = z.input<typeof schema>;
 
 /** Checks a diffusers `unet/config.json`; throws ConfigError naming each architecture choice that is not supported. */
-export const parseUNetConfig = (json: unknown): UNetConfig => parseConfig("U-Net", schema, json);
+export const parseUNetConfig = (json: unknown, source = "unet/config.json"): UNetConfig =>
+  parseConfig(schema, withoutPrivateKeys(json), source);

@@ -17,8 +17,5 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, heads: number, mask?:
   const split = (x: Tensor, length: number) => x.reshape([B, length, heads, d]).transpose([0, 2, 1, 3]); // [B,heads,·,d]
   const logits = split(q.mul(1 / Math.sqrt(d)), L).matmul(split(k, M), { transB: true }); // [B,heads,L,M]
   const weights = (mask ? logits.add(mask) : logits).softmax();
-  return weights
-    .matmul(split(v, M))
-    .transpose([0, 2, 1, 3])
-    .reshape([B, L, D]);
+  return weights.matmul(split(v, M)).transpose([0, 2, 1, 3]).reshape([B, L, D]);
 }

@@ -1,6 +1,7 @@
 import { ConfigError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
-import type { Params, ParamSpecs } from "./params.ts";
+import { nearest } from "../core/nearest.ts";
+import type { ParamSpecs, Params } from "./params.ts";
 
 /**
  * Low-rank additions W + scale·B·A [hu2022lora] for the modules of a network whose names match one of `targets`. In a
@@ -58,26 +59,9 @@ function matching(target: string, names: readonly string[]): string[] {
   const found = names.filter((name) => new RegExp(`^${pattern}$`).test(name));
   if (found.length > 0) return found;
   // What one would write for each kind of module: `*.to_q`, `*.to_out.0`.
-  const kinds = [...new Set(names.map((name) => name.replace(/^.*?([^.]+(\.\d+)*)$/, "*.$1")))];
-  const nearest = kinds
-    .map((kind) => ({ kind, distance: editDistance(kind, target) }))
-    .sort((p, q) => p.distance - q.distance)
-    .slice(0, 3)
-    .map(({ kind }) => `"${kind}"`);
+  const kinds = [...new Set(names.map((name) => name.replace(/^.+?\.([^.]+(\.\d+)*)$/, "*.$1")))];
+  const guess = nearest(target, kinds);
   throw new ConfigError(
-    `LoRA target "${target}" matches none of ${names.length} linear and convolution modules. Nearest: ${nearest.join(", ")}.`,
+    `LoRA target "${target}" matches none of ${names.length} linear and convolution modules${guess ? `; did you mean "${guess}"?` : "."} Known kinds: ${kinds.join(", ")}.`,
   );
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -1,0 +1,34 @@
+import { counted, significant, signed } from "./format.ts";
+import { type Html, html } from "./html.ts";
+import type { Pair, Samples, Shot } from "./read-samples.ts";
+
+/** Pictures of this side or smaller are drawn with visible pixels, larger ones bigger and smoothly. */
+const PIXEL_ART = 64;
+
+/** The picture pairs by prompt, with what was left out. */
+export function gallery({ pairs, listed, broken }: Samples): Html {
+  const prompts = Map.groupBy(pairs, ({ prompt }) => prompt);
+  const large = pairs.some(({ after }) => after.width > PIXEL_ART);
+  const left = [
+    listed - broken > pairs.length
+      ? `To keep this page small, ${counted(pairs.length, "pair")} of ${counted(listed, "pair")} are shown: the first of every prompt, not the best.`
+      : undefined,
+    broken > 0 ? `${counted(broken, "pair")} left out, because a picture is missing or damaged.` : undefined,
+  ].filter((note) => note !== undefined);
+  return html`<p>Each pair starts from the same noise: on the left the pretrained model, on the right the finetuned one, with the reward of each below. ${left.join(" ")}</p>
+<div class="${large ? "prompts large" : "prompts"}">${[...prompts].map(([prompt, group], at) => promptGroup(prompt, group, at))}</div>`;
+}
+
+function promptGroup(prompt: string, pairs: readonly Pair[], at: number): Html {
+  const mean = (of: "before" | "after") => pairs.reduce((sum, pair) => sum + pair[of].reward, 0) / pairs.length;
+  return html`<section class="prompt" aria-labelledby="prompt-${at}"><h3 id="prompt-${at}"><bdi>${prompt || "(empty prompt)"}</bdi> <small>mean ${significant(mean("before"))} → ${significant(mean("after"))}</small></h3>
+<ul>${pairs.map(
+    (pair) => html`<li><figure class="pair">${shot(pair, "before")}${shot(pair, "after")}<figcaption>seed ${pair.seed} <b>${signed(pair.after.reward - pair.before.reward, 2)}</b></figcaption></figure></li>`,
+  )}</ul></section>`;
+}
+
+function shot(pair: Pair, when: "before" | "after"): Html {
+  const { png, width, height, reward }: Shot = pair[when];
+  const data = Buffer.from(png).toString("base64");
+  return html`<div class="${when}"><img src="data:image/png;base64,${data}" width="${width}" height="${height}" alt="“${pair.prompt}”, seed ${pair.seed}, ${when} training: reward ${significant(reward)}"><span><span class="when">${when}</span> ${significant(reward)}</span></div>`;
+}

@@ -1,0 +1,34 @@
+/** What a training run tells while it goes on; one line of events.jsonl each. */
+export type TrainEvent = StepEvent | EvaluationEvent | CheckpointEvent | NoteEvent;
+
+export interface StepEvent {
+  type: "step";
+  update: number;
+  updates: number;
+  /** Mean and std of the rewards of this update's rollout, before the update. */
+  reward?: number;
+  rewardStd?: number;
+  /** `policy.forward`, `flow.reverse`, …; `loss` for pretraining. */
+  losses: Record<string, number>;
+  /** Global gradient norms before clipping, by network. */
+  gradientNorm: Record<string, number>;
+  lr: number;
+  seconds: number;
+}
+
+export interface EvaluationEvent {
+  type: "evaluation";
+  update: number;
+  [measure: string]: number | string;
+}
+
+export interface CheckpointEvent {
+  type: "checkpoint";
+  update: number;
+  path: string;
+}
+
+export interface NoteEvent {
+  type: "start" | "resume" | "interrupted" | "end";
+  update: number;
+}

@@ -1,0 +1,76 @@
+import type { Program, Runtime, Values } from "../runtime/index.ts";
+import { levelRow, rowsOf } from "../sample/chain-columns.ts";
+import type { Trajectories } from "../sample/chain-sampler.ts";
+import type { Conditions } from "../sample/conditions.ts";
+import { promptFeaturesOf } from "../sample/image-scorer.ts";
+import { input, sizeOf } from "../tensor/index.ts";
+import type { Parts } from "./prepare.ts";
+import { stateGraph, type TransitionGraphOptions } from "./transition-graph.ts";
+
+/** For every step i of every trajectory: next[i] = A_{i+1} and pulledBack[i] = R_i, [N, …shape]. */
+export interface LambdaReturns {
+  next: readonly Float32Array[];
+  pulledBack: readonly Float32Array[];
+}
+
+/**
+ * TD(λ) targets along sampled trajectories (methods E.8):
+ *   A_T = h_T,   R_j = J_#(x_j)ᵀ A_{j+1},   A_j = (1 − λ) h_j(x_j) + λ R_j.
+ * One program per level gives h and R; λ = 1 is the lean adjoint of adjoint matching.
+ */
+export async function compileReturns(runtime: Runtime, options: TransitionGraphOptions): Promise<Program> {
+  const state = stateGraph(options, "x");
+  const adjoint = input("adjoint", state.x.shape);
+  const value = options.objective.returns!.value(state);
+  return runtime.compile({ value, pulledBack: state.reference.pullBack({ mean: adjoint }) });
+}
+
+export async function lambdaReturns(
+  program: Program,
+  parts: Parts,
+  conditions: Conditions,
+  trajectories: Trajectories,
+  trained: Values,
+  block: number,
+): Promise<LambdaReturns> {
+  const { chain, model, reward, objective } = parts;
+  const lambda = objective.returns!.lambda;
+  const size = sizeOf(model.shape);
+  const { count, prompts, states } = trajectories;
+  const next = chain.steps.map(() => new Float32Array(count * size));
+  const pulledBack = chain.steps.map(() => new Float32Array(count * size));
+  for (let start = 0; start < count; start += block) {
+    const used = Math.min(block, count - start);
+    const rows = Array.from({ length: block }, (_, b) => start + Math.min(b, used - 1));
+    const own = rows.map((k) => prompts[k]!);
+    const fixed: Values = {
+      ...trained,
+      ...conditions.rows(own, "condition"),
+      ...(parts.guidance === 1
+        ? {}
+        : conditions.rows(
+            own.map(() => ""),
+            "unconditional",
+          )),
+      promptFeatures: promptFeaturesOf(reward, own),
+    };
+    const at = async (level: number, adjoint: Float32Array) => {
+      const x = new Float32Array(block * size);
+      rows.forEach((k, b) => {
+        x.set(states[level]!.subarray(k * size, (k + 1) * size), b * size);
+      });
+      const columns = rowsOf((i) => levelRow(chain, i), new Array<number>(block).fill(level));
+      const feeds: Values = { ...fixed, x, adjoint, "x.columns": columns };
+      return program.run(Object.fromEntries(Object.keys(program.inputs).map((name) => [name, feeds[name]!])));
+    };
+    const put = (to: Float32Array, from: Float32Array) => to.set(from.subarray(0, used * size), start * size);
+    let adjoint: Float32Array = (await at(chain.T, new Float32Array(block * size))).value!.slice();
+    for (let j = chain.T - 1; j >= 0; j--) {
+      put(next[j]!, adjoint);
+      const { value, pulledBack: pulled } = await at(j, adjoint);
+      put(pulledBack[j]!, pulled!);
+      adjoint = value!.map((h, k) => (1 - lambda) * h + lambda * pulled![k]!);
+    }
+  }
+  return { next, pulledBack };
+}

@@ -1,0 +1,77 @@
+import type { Program, Values } from "../runtime/index.ts";
+import { levelRow, rowsOf, transitionRow } from "../sample/chain-columns.ts";
+import type { Trajectories } from "../sample/chain-sampler.ts";
+import type { Conditions } from "../sample/conditions.ts";
+import { promptFeaturesOf } from "../sample/image-scorer.ts";
+import { sizeOf } from "../tensor/index.ts";
+import type { LambdaReturns } from "./lambda-returns.ts";
+import type { Parts } from "./prepare.ts";
+import type { TransitionIndex } from "./transitions.ts";
+
+/** A rollout and what was computed from it. Everything a transition needs is looked up by its own trajectory. */
+export interface Rollout {
+  trajectories: Trajectories;
+  rewards: Float32Array;
+  advantages?: Float32Array;
+  returns?: LambdaReturns;
+}
+
+/** Values of the update program's inputs for some transitions; a name that the program does not have is left out. */
+export function minibatch(
+  parts: Parts,
+  conditions: Conditions,
+  rollout: Rollout,
+  chosen: readonly TransitionIndex[],
+  wanted: Program["inputs"],
+): Values {
+  const { model, chain, reward } = parts;
+  const { states, outputs, prompts } = rollout.trajectories;
+  const size = sizeOf(model.shape);
+  const ownPrompts = chosen.map(({ trajectory }) => prompts[trajectory]!);
+  const pick = (table: (t: TransitionIndex) => Float32Array) => {
+    const out = new Float32Array(chosen.length * size);
+    chosen.forEach((t, b) => {
+      out.set(table(t).subarray(t.trajectory * size, (t.trajectory + 1) * size), b * size);
+    });
+    return out;
+  };
+  const indices = chosen.map(({ i }) => i);
+  const providers: Record<string, () => Float32Array> = {
+    x: () => pick(({ i }) => states[i]!),
+    xNext: () => pick(({ i }) => states[i + 1]!),
+    "x.columns": () => rowsOf((i) => levelRow(chain, i), indices),
+    "xNext.columns": () => rowsOf((i) => levelRow(chain, i + 1), indices),
+    transition: () => rowsOf((i) => transitionRow(chain, i), indices),
+    oldOutput: () => pick(({ i }) => outputs[i]!),
+    promptFeatures: () => promptFeaturesOf(reward, ownPrompts),
+    advantage: () => Float32Array.from(chosen, ({ trajectory }) => rollout.advantages![trajectory]!),
+    oldLogProb: () => oldLogProbs(parts, rollout, chosen, size),
+    "lambdaReturn.next": () => pick(({ i }) => rollout.returns!.next[i]!),
+    "lambdaReturn.pulledBack": () => pick(({ i }) => rollout.returns!.pulledBack[i]!),
+  };
+  const values: Record<string, Float32Array | Int32Array> = {
+    ...conditions.rows(ownPrompts, "condition"),
+    ...(parts.guidance === 1
+      ? {}
+      : conditions.rows(
+          ownPrompts.map(() => ""),
+          "unconditional",
+        )),
+  };
+  for (const [name, provide] of Object.entries(providers)) if (name in wanted) values[name] = provide();
+  return values;
+}
+
+/** Element-mean log N(x_{i+1}; μ_old, σ²) up to log √2π, from the outputs stored when the trajectory was drawn. */
+function oldLogProbs({ chain }: Parts, rollout: Rollout, chosen: readonly TransitionIndex[], size: number) {
+  const { states, outputs } = rollout.trajectories;
+  return Float32Array.from(chosen, ({ trajectory, i }) => {
+    const { d1, d2, sigma } = chain.steps[i]!;
+    let squares = 0;
+    for (let k = trajectory * size; k < (trajectory + 1) * size; k++) {
+      const mean = d1 * states[i]![k]! + d2 * outputs[i]![k]!;
+      squares += ((states[i + 1]![k]! - mean) / sigma) ** 2;
+    }
+    return -squares / (2 * size) - Math.log(sigma);
+  });
+}

@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import { withPrefix } from "../core/named-arrays.ts";
+import { loadPictures, loadTokenizer, splitOf } from "../data/index.ts";
+import type { RunDirectory } from "../run/index.ts";
+import type { Runtime } from "../runtime/index.ts";
+import { writeDiffusersFolder } from "../weights/index.ts";
+import type { TrainEvent } from "./events.ts";
+import { trainNetwork } from "./network-loop.ts";
+import type { PretrainConfig } from "./pretrain-config.ts";
+import { denoiserTask } from "./pretrain-denoiser.ts";
+
+/**
+ * Trains a text-to-image model from scratch on the training pictures, and writes the averaged weights as a diffusers
+ * folder `model/` in the run directory.
+ */
+export async function* pretrain(
+  config: PretrainConfig,
+  runtime: Runtime,
+  directory: RunDirectory,
+  signal?: AbortSignal,
+): AsyncGenerator<TrainEvent> {
+  const pictures = splitOf(await loadPictures(config.pictures), "train");
+  const tokenizer = await loadTokenizer(config.tokenizer);
+  const task = denoiserTask(config, pictures, tokenizer);
+  const average = yield* trainNetwork(runtime, task, config.train, directory, signal);
+  await writeDiffusersFolder(
+    join(directory.path, "model"),
+    {
+      unet: { config: config.unet, weights: withPrefix(average, "unet.") },
+      textEncoder: { config: config.textEncoder, weights: withPrefix(average, "text_encoder.") },
+      scheduler: schedulerConfig(config),
+      codec: { _class_name: "PixelUnshuffle", factor: 2 },
+      tokenizer: config.tokenizer,
+    },
+    "F16",
+  );
+}
+
+/** The noise schedule in the words of diffusers. */
+const schedulerConfig = ({ scheduler, prediction }: PretrainConfig) => ({
+  _class_name: "DDPMScheduler",
+  num_train_timesteps: scheduler.trainSteps,
+  beta_schedule: scheduler.betaSchedule,
+  beta_start: scheduler.betaStart,
+  beta_end: scheduler.betaEnd,
+  prediction_type: prediction,
+  clip_sample: false,
+  timestep_spacing: "leading",
+  steps_offset: 1,
+});

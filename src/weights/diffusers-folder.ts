@@ -1,0 +1,88 @@
+import { cp, mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic } from "../core/atomic-file.ts";
+import { FormatError } from "../core/errors.ts";
+import type { NamedArrays } from "../core/named-arrays.ts";
+import { readSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.ts";
+
+/** A network of a diffusers folder: its config.json and its weights. */
+export interface FolderPart {
+  config: Record<string, unknown>;
+  weights: NamedArrays;
+}
+
+/** The parts of a text-to-image folder without a VAE; `codec` says how pixels become latents instead. */
+export interface DiffusersFolder {
+  unet: FolderPart;
+  textEncoder: FolderPart;
+  scheduler: Record<string, unknown>;
+  codec: Record<string, unknown>;
+  /** Folder of the tokenizer's files. */
+  tokenizer: string;
+}
+
+const diffusersVersion = "0.42.1"; // the one whose names and keys were checked (reference/unet_golden.py)
+const weightFiles = { unet: "diffusion_pytorch_model.safetensors", text_encoder: "model.safetensors" } as const;
+
+/** Writes a folder that diffusers reads part by part: `UNet2DConditionModel.from_pretrained(dir, subfolder="unet")`. */
+export async function writeDiffusersFolder(
+  dir: string,
+  { unet, textEncoder, scheduler, codec, tokenizer }: DiffusersFolder,
+  dtype: "F32" | "F16" = "F32",
+): Promise<void> {
+  const index = {
+    _class_name: "DiffusionPipeline",
+    _diffusers_version: diffusersVersion,
+    scheduler: ["diffusers", scheduler._class_name],
+    text_encoder: ["transformers", "CLIPTextModel"],
+    tokenizer: ["transformers", "CLIPTokenizer"],
+    unet: ["diffusers", "UNet2DConditionModel"],
+    vae: [null, null],
+  };
+  const unetConfig = { _class_name: "UNet2DConditionModel", _diffusers_version: diffusersVersion, ...unet.config };
+  const textConfig = { architectures: ["CLIPTextModel"], model_type: "clip_text_model", ...textEncoder.config };
+  for (const part of ["unet", "text_encoder", "scheduler", "codec"]) await mkdir(join(dir, part), { recursive: true });
+  await writeSafetensorsFile(join(dir, "unet", weightFiles.unet), unet.weights, {}, dtype);
+  await writeSafetensorsFile(join(dir, "text_encoder", weightFiles.text_encoder), textEncoder.weights, {}, dtype);
+  await writeJson(join(dir, "unet", "config.json"), unetConfig);
+  await writeJson(join(dir, "text_encoder", "config.json"), textConfig);
+  await writeJson(join(dir, "scheduler", "scheduler_config.json"), scheduler);
+  await writeJson(join(dir, "codec", "config.json"), codec);
+  await cp(tokenizer, join(dir, "tokenizer"), { recursive: true });
+  await writeJson(join(dir, "model_index.json"), index);
+}
+
+/** Reads such a folder. Throws FormatError naming the file that is missing or no JSON. */
+export async function readDiffusersFolder(dir: string): Promise<DiffusersFolder> {
+  await readJson(join(dir, "model_index.json"));
+  const part = async (name: keyof typeof weightFiles): Promise<FolderPart> => ({
+    config: await readJson(join(dir, name, "config.json")),
+    weights: (await readSafetensorsFile(join(dir, name, weightFiles[name]))).tensors,
+  });
+  return {
+    unet: await part("unet"),
+    textEncoder: await part("text_encoder"),
+    scheduler: await readJson(join(dir, "scheduler", "scheduler_config.json")),
+    codec: await readJson(join(dir, "codec", "config.json")),
+    tokenizer: join(dir, "tokenizer"),
+  };
+}
+
+const writeJson = (path: string, value: unknown) =>
+  writeFileAtomic(path, [new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)]);
+
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw new FormatError(
+      `A diffusers folder needs ${path}, which cannot be read (${(error as NodeJS.ErrnoException).code}).`,
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(`${path} is not JSON: ${(error as Error).message}`);
+  }
+}

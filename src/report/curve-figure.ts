@@ -52,15 +52,15 @@ function extremes(points: readonly Point[]): Extremes {
 
 function sentence(name: string, points: readonly Point[], xLabel: string): string {
   const { start, end, lowest, highest } = extremes(points);
-  const place = ({ x, y }: Point) => `${significant(y)} (${xLabel} ${place1(x)})`;
+  const place = ({ x, y }: Point) => `${significant(y)} (${xLabel} ${placeOnX(x)})`;
   return `${name}: starts at ${place(start)}, ends at ${place(end)}; lowest ${place(lowest)}, highest ${place(highest)}.`;
 }
 
 /** A place on the x axis: updates whole, other measures to three digits. */
-const place1 = (x: number): string => (Number.isInteger(x) ? grouped(x) : significant(x));
+const placeOnX = (x: number): string => (Number.isInteger(x) ? grouped(x) : significant(x));
 
 function legend({ title, xLabel }: Figure, series: readonly Series[]): Html {
-  const at = ({ x, y }: Point) => html`<td>${significant(y)} <small>at ${place1(x)}</small></td>`;
+  const at = ({ x, y }: Point) => html`<td>${significant(y)} <small>at ${placeOnX(x)}</small></td>`;
   const rows = series.map(({ name, points, markers }, index) => {
     const { start, end, lowest, highest } = extremes(points);
     return html`<tr><th scope="row">${swatch(index, markers)}${name}</th><td>${significant(start.y)}</td><td>${significant(end.y)}</td>${at(lowest)}${at(highest)}</tr>`;
@@ -80,11 +80,12 @@ function dataTable({ title, xLabel }: Figure, series: readonly Series[]): Html {
   const rows = evenly(places, MAX_ROWS);
   const columns = series.map(({ points }) => new Map(points.map(({ x, y }) => [x, y])));
   const cell = (value: number | undefined) => html`<td>${value === undefined ? "–" : significant(value, 4)}</td>`;
-  const shown = rows.length < places.length ? `${rows.length} of ${counted(places.length, "row")}` : counted(rows.length, "row");
+  const shown =
+    rows.length < places.length ? `${rows.length} of ${counted(places.length, "row")}` : counted(rows.length, "row");
   return html`<details><summary>Numbers <span class="quiet">behind ${title}</span><small>${shown}</small></summary>
 <div class="scroll" role="region" aria-label="${title}, numbers" tabindex="0"><table class="data"><caption class="quiet">${title} by ${xLabel}</caption>
 <thead><tr><th scope="col">${xLabel}</th>${series.map(({ name }) => html`<th scope="col">${name}</th>`)}</tr></thead>
-<tbody>${rows.map((x) => html`<tr><th scope="row">${place1(x)}</th>${columns.map((values) => cell(values.get(x)))}</tr>`)}</tbody></table></div></details>`;
+<tbody>${rows.map((x) => html`<tr><th scope="row">${placeOnX(x)}</th>${columns.map((values) => cell(values.get(x)))}</tr>`)}</tbody></table></div></details>`;
 }
 
 function evenly<Item>(items: readonly Item[], count: number): Item[] {
@@ -100,6 +101,11 @@ function thinned(points: readonly Point[]): Point[] {
     const part = points.slice(k * group, (k + 1) * group);
     const mean = (of: (point: Point) => number | undefined) =>
       part.reduce((sum, point) => sum + (of(point) ?? Number.NaN), 0) / part.length;
-    return { x: Math.round(mean(({ x }) => x)), y: mean(({ y }) => y), low: mean(({ low }) => low), high: mean(({ high }) => high) };
+    return {
+      x: Math.round(mean(({ x }) => x)),
+      y: mean(({ y }) => y),
+      low: mean(({ low }) => low),
+      high: mean(({ high }) => high),
+    };
   });
 }

@@ -56,7 +56,9 @@ function measureFigure(key: string, evaluations: readonly EvaluationEvent[], sum
 
 /** Reward against diversity, one point per evaluation: what a gain in reward has cost. */
 function tradeOff(evaluations: readonly EvaluationEvent[]): Figure {
-  const both = evaluations.filter(({ measures }) => Number.isFinite(measures.reward) && Number.isFinite(measures.diversity));
+  const both = evaluations.filter(
+    ({ measures }) => Number.isFinite(measures.reward) && Number.isFinite(measures.diversity),
+  );
   const points = both.map(({ update, measures }, at): Point => {
     const label = at === 0 || at === both.length - 1 ? { label: `update ${update}` } : {};
     return { x: measures.reward!, y: measures.diversity!, ...label };

@@ -16,9 +16,7 @@ export const signed = (value: number, digits = 3): string => `${value > 0 ? "+" 
 
 /** A number with a fixed count of decimals and commas between thousands. */
 export const grouped = (value: number, decimals = 0): string =>
-  withMinus(
-    value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }),
-  );
+  withMinus(value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
 
 /** 10⁻⁵ */
 export const powerOfTen = (exponent: number): string =>

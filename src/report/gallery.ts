@@ -1,4 +1,4 @@
-import { counted, significant, signed } from "./format.ts";
+import { counted, signed, significant } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import type { Pair, Samples, Shot } from "./read-samples.ts";
 
@@ -7,7 +7,8 @@ const PIXEL_ART = 64;
 
 /** The picture pairs by prompt, with what was left out. */
 export function gallery({ pairs, listed, broken }: Samples): Html {
-  const prompts = Map.groupBy(pairs, ({ prompt }) => prompt);
+  const prompts = new Map<string, Pair[]>();
+  for (const pair of pairs) prompts.set(pair.prompt, [...(prompts.get(pair.prompt) ?? []), pair]);
   const large = pairs.some(({ after }) => after.width > PIXEL_ART);
   const left = [
     listed - broken > pairs.length
@@ -23,7 +24,8 @@ function promptGroup(prompt: string, pairs: readonly Pair[], at: number): Html {
   const mean = (of: "before" | "after") => pairs.reduce((sum, pair) => sum + pair[of].reward, 0) / pairs.length;
   return html`<section class="prompt" aria-labelledby="prompt-${at}"><h3 id="prompt-${at}"><bdi>${prompt || "(empty prompt)"}</bdi> <small>mean ${significant(mean("before"))} → ${significant(mean("after"))}</small></h3>
 <ul>${pairs.map(
-    (pair) => html`<li><figure class="pair">${shot(pair, "before")}${shot(pair, "after")}<figcaption>seed ${pair.seed} <b>${signed(pair.after.reward - pair.before.reward, 2)}</b></figcaption></figure></li>`,
+    (pair) =>
+      html`<li><figure class="pair">${shot(pair, "before")}${shot(pair, "after")}<figcaption>seed ${pair.seed} <b>${signed(pair.after.reward - pair.before.reward, 2)}</b></figcaption></figure></li>`,
   )}</ul></section>`;
 }
 

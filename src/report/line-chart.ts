@@ -50,7 +50,10 @@ export function lineChart(id: string, title: string, summary: string, chart: Lin
   const all = series.flatMap(({ points }) => points);
   const log = spansDecades(all.map(({ y }) => y));
   const shown = all.flatMap(({ y, low = y, high = y }) => (log ? [y] : [y, low, high]));
-  const [low, high] = padded(extent([...shown, ...(reference && (!log || reference.value > 0) ? [reference.value] : [])]), log);
+  const [low, high] = padded(
+    extent([...shown, ...(reference && (!log || reference.value > 0) ? [reference.value] : [])]),
+    log,
+  );
   const [first, last] = padded(extent(all.map(({ x }) => x)), false, 0);
   const yTicks = log ? logTicks(low, high) : linearTicks(low, high);
 
@@ -69,7 +72,10 @@ export function lineChart(id: string, title: string, summary: string, chart: Lin
 
   const xTicks = linearTicks(first, last, (plot.right - plot.left) / 70).filter(({ value }) => value >= first);
   const ends = series.map(({ points }, index) => ({ index, text: names[index]!, y: y(points.at(-1)!.y) }));
-  const referenceLabel = reference && !(log && reference.value <= 0) ? { index: -1, text: reference.label, y: y(reference.value) } : undefined;
+  const referenceLabel =
+    reference && !(log && reference.value <= 0)
+      ? { index: -1, text: reference.label, y: y(reference.value) }
+      : undefined;
   return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="${id}-title ${id}-summary">
 <title id="${id}-title">${title}</title><desc id="${id}-summary">${summary}</desc>
 <text class="unit" x="${plot.left - 6}" y="14" text-anchor="start">${chart.yLabel}${log ? ", logarithmic" : ""}</text>
@@ -114,7 +120,8 @@ function band(points: readonly Point[], index: number, x: Scale, y: Scale): Html
 function curve({ name, points, markers }: Series, index: number, x: Scale, y: Scale): Html {
   const line = points.map((point) => `${x(point.x)} ${y(point.y)}`).join("L");
   const dots = points.map(
-    (point) => html`<circle class="dot ${seriesClass(index)}" cx="${x(point.x)}" cy="${y(point.y)}" r="3.5"><title>${name}, ${significant(point.x, 6)}: ${significant(point.y)}</title></circle>`,
+    (point) =>
+      html`<circle class="dot ${seriesClass(index)}" cx="${x(point.x)}" cy="${y(point.y)}" r="3.5"><title>${name}, ${significant(point.x, 6)}: ${significant(point.y)}</title></circle>`,
   );
   const labels = points.flatMap((point) =>
     point.label ? [html`<text class="note" x="${x(point.x) + 7}" y="${y(point.y) - 7}">${point.label}</text>`] : [],

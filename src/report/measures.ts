@@ -57,7 +57,8 @@ const KNOWN: Record<string, MeasureText> = {
   elbo: {
     name: "Evidence bound",
     hint: "higher is better",
-    definition: "The mean of β r − log(policy / pretrained) over trajectories: at most the log of the exact constant Z.",
+    definition:
+      "The mean of β r − log(policy / pretrained) over trajectories: at most the log of the exact constant Z.",
   },
   importanceEss: {
     name: "Effective samples",
@@ -69,6 +70,9 @@ const KNOWN: Record<string, MeasureText> = {
 /** Name and definition of a measure; one that this page does not know is called by its key, in words. */
 export function measureText(key: string): MeasureText {
   if (Object.hasOwn(KNOWN, key)) return KNOWN[key]!;
-  const words = key.replace(/([a-z0-9])([A-Z])/g, (_, before: string, after: string) => `${before} ${after.toLowerCase()}`);
+  const words = key.replace(
+    /([a-z0-9])([A-Z])/g,
+    (_, before: string, after: string) => `${before} ${after.toLowerCase()}`,
+  );
   return { name: words.charAt(0).toUpperCase() + words.slice(1) };
 }

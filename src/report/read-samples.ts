@@ -43,7 +43,12 @@ const indexSchema = z.array(
 );
 type Listed = z.output<typeof indexSchema>[number];
 
-const points = z.array(z.tuple([z.number(), z.number()]).rest(z.number()).transform(([x, y]) => [x, y] as const));
+const points = z.array(
+  z
+    .tuple([z.number(), z.number()])
+    .rest(z.number())
+    .transform(([x, y]) => [x, y] as const),
+);
 const pointsSchema = z.object({ before: points, after: points, target: points.optional() });
 
 /** Reads samples/: index.json with its pictures, and points.json. Pictures beyond the limits are not read. */

@@ -44,11 +44,9 @@ const measured = numbers.transform(
 
 const references = { target: numbers.default({}), floor: numbers.default({}), pretrained: numbers.default({}) };
 
-const exactMeasures = z
-  .looseObject(references)
-  .transform(({ target, floor, pretrained, ...rest }): ExactMeasures => {
-    return { finetuned: numbers.parse(rest), target, floor, pretrained };
-  });
+const exactMeasures = z.looseObject(references).transform(({ target, floor, pretrained, ...rest }): ExactMeasures => {
+  return { finetuned: numbers.parse(rest), target, floor, pretrained };
+});
 
 const exact = z
   .looseObject({ prompts: z.record(z.string(), exactMeasures).default({}) })

@@ -24,7 +24,14 @@ ${plot(id, `${title}: points in the plane`, summary, shown, domain, index)}</fig
   })}</div>`;
 }
 
-function plot(id: string, title: string, summary: string, points: Points, [low, high]: [number, number], index: number): Html {
+function plot(
+  id: string,
+  title: string,
+  summary: string,
+  points: Points,
+  [low, high]: [number, number],
+  index: number,
+): Html {
   const across = (value: number) => (value - low) / (high - low);
   const x = (value: number) => round(PLOT.left + across(value) * (PLOT.right - PLOT.left));
   const y = (value: number) => round(PLOT.bottom - across(value) * (PLOT.bottom - PLOT.top));

@@ -1,4 +1,4 @@
-import { counted, percent, significant, signed } from "./format.ts";
+import { counted, percent, signed, significant } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { measureText } from "./measures.ts";
 import type { ExactMeasures, Measured, Summary } from "./read-summary.ts";
@@ -11,7 +11,8 @@ export function beforeAfterTable(before: Measured, after: Measured): Html {
     .map((key) => {
       const floor = after.values[`${key}Floor`];
       const from = before.values[key];
-      const start = from === undefined && floor !== undefined ? html`${significant(floor)} <small>floor</small>` : cell(from);
+      const start =
+        from === undefined && floor !== undefined ? html`${significant(floor)} <small>floor</small>` : cell(from);
       return html`<tr>${rowHead(key)}<td>${start}</td><td class="result">${cell(after.values[key])}</td><td>${change(key, before, after)}</td></tr>`;
     });
   return html`<div class="scroll" role="region" aria-label="Measures before and after" tabindex="0"><table class="measures">
@@ -23,16 +24,22 @@ export function beforeAfterTable(before: Measured, after: Measured): Html {
 function sizes(before: Measured, after: Measured): string {
   const size = ({ images, seeds }: Measured) =>
     `${images === undefined ? "an unknown number of samples" : counted(images, "image")}${seeds === undefined ? "" : ` with ${counted(seeds, "seed")}`}`;
-  return size(before) === size(after) ? `${size(after)}, both times.` : `${size(before)} before and ${size(after)} after.`;
+  return size(before) === size(after)
+    ? `${size(after)}, both times.`
+    : `${size(before)} before and ${size(after)} after.`;
 }
 
 function change(key: string, before: Measured, after: Measured): Html | undefined {
   const [from, to, floor] = [before.values[key], after.values[key], after.values[`${key}Floor`]];
   if (to === undefined || !Number.isFinite(to)) return undefined;
-  if (from === undefined) return floor === undefined ? undefined : html`${signed(to - floor)} <small>above floor</small>`;
+  if (from === undefined)
+    return floor === undefined ? undefined : html`${signed(to - floor)} <small>above floor</small>`;
   const std = before.values[`${key}Std`];
-  if (std !== undefined && std > 0) return html`${signed(to - from)} <small>= ${signed((to - from) / std, 2)} std</small>`;
-  return from > 0 ? html`${signed(to - from)} <small>= ${to > from ? "+" : ""}${percent(to / from - 1)}</small>` : html`${signed(to - from)}`;
+  if (std !== undefined && std > 0)
+    return html`${signed(to - from)} <small>= ${signed((to - from) / std, 2)} std</small>`;
+  return from > 0
+    ? html`${signed(to - from)} <small>= ${to > from ? "+" : ""}${percent(to / from - 1)}</small>`
+    : html`${signed(to - from)}`;
 }
 
 /** The measures of an exact world beside its references, then the same per prompt. */
@@ -51,7 +58,8 @@ function exactTable({ pretrained, finetuned, floor, target }: ExactMeasures, abo
   ];
   const keys = [...new Set(columns.flatMap(({ values }) => Object.keys(values)))].filter((key) => key !== "ess");
   const rows = keys.map(
-    (key) => html`<tr>${rowHead(key)}${columns.map(({ values, result }) => html`<td${result ? html` class="result"` : undefined}>${cell(values[key])}</td>`)}</tr>`,
+    (key) =>
+      html`<tr>${rowHead(key)}${columns.map(({ values, result }) => html`<td${result ? html` class="result"` : undefined}>${cell(values[key])}</td>`)}</tr>`,
   );
   const ess = floor.ess === undefined ? "" : ` It rests on ${significant(floor.ess)} effective samples.`;
   return html`<div class="scroll" role="region" aria-label="${`Measures of the exact world. ${about}`.trim()}" tabindex="0"><table class="measures">

@@ -19,7 +19,8 @@ export function verdict({ before, after, exact }: Summary = {}): Verdict {
     return {
       outcome: "neutral",
       label: "Not finished",
-      sentence: "This run has not been evaluated before and after training, so nothing can be said about its result yet.",
+      sentence:
+        "This run has not been evaluated before and after training, so nothing can be said about its result yet.",
     };
   }
   if (!Number.isFinite(before.values.reward) || !Number.isFinite(after.values.reward)) {
@@ -61,7 +62,8 @@ function diversityClause(before: Measured, after: Measured, direction: -1 | 0 | 
   const kept = after.values.diversity! / before.values.diversity!;
   if (!Number.isFinite(kept)) return { kept: 1, text: "; diversity was not measured" };
   const but = direction > 0 ? "but" : "and";
-  if (kept < COLLAPSED) return { kept, text: `, ${but} the samples collapsed: only ${percent(kept)} of the diversity is left` };
+  if (kept < COLLAPSED)
+    return { kept, text: `, ${but} the samples collapsed: only ${percent(kept)} of the diversity is left` };
   if (kept < KEPT) return { kept, text: `, ${but} diversity fell to ${percent(kept)} of the pretrained model’s` };
   if (kept > 1.05) return { kept, text: `; diversity grew to ${percent(kept)} of the pretrained model’s` };
   return { kept, text: `; diversity kept ${percent(kept)}` };
@@ -80,7 +82,11 @@ function agreementClause(before: Measured, after: Measured): string {
 function exactVerdict({ finetuned, floor, pretrained }: ExactMeasures): Verdict {
   const [from, to, reference] = [pretrained.energyDistance, finetuned.energyDistance, floor.energyDistance];
   if (to === undefined || !Number.isFinite(to)) {
-    return { outcome: "bad", label: "Failed", sentence: "The energy distance to the exact target is no finite number." };
+    return {
+      outcome: "bad",
+      label: "Failed",
+      sentence: "The energy distance to the exact target is no finite number.",
+    };
   }
   if (from === undefined || reference === undefined || !(from > reference)) {
     return {

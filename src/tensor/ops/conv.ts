@@ -97,10 +97,17 @@ defineOperator({
       ...(inputs.length === 3 ? [v.sum([0, 2, 3])] : []),
     ];
   },
-  emit(e, operands, { inputs, attrs }) {
+  emit(e, operands, { inputs, attrs, output }) {
     const { stride, padding } = attrsOf(attrs);
+    const kernel = inputs[1]!.shape.slice(2);
+    if (smallWithTrainedWeight(e, operands[1]!, kernel, output.shape)) {
+      const [x, w, bias] = operands as [string, string, string?];
+      const rows = channelsLastRows(e, x, inputs[0]!.shape, kernel, attrsOf(attrs), output.shape.slice(2));
+      const weight = e.node("Transpose", [w], { perm: [2, 3, 1, 0] }); // [kh, kw, C, O]
+      return sumOfProducts(e, rows, weight, inputs[1]!.shape[1]! * kernel[1]!, output.shape, bias);
+    }
     return e.node("Conv", operands, {
-      kernel_shape: inputs[1]!.shape.slice(2),
+      kernel_shape: kernel,
       strides: [stride, stride],
       pads: [padding, padding, padding, padding],
     });
@@ -132,10 +139,17 @@ defineOperator({
       apply("conv2dWeight", [v, y], { stride, padding, size: w.shape.slice(2) }),
     ];
   },
-  emit(e, [y, w], { inputs, attrs }) {
+  emit(e, [y, w], { inputs, attrs, output }) {
     const [dy, weight] = inputs as [Tensor, Tensor];
     const { stride, padding, size } = attrsOf(attrs);
     const [O, C, kh, kw] = weight.shape as [number, number, number, number];
+    if (stride === 1 && kh === kw && smallWithTrainedWeight(e, w!, [kh, kw], output.shape)) {
+      // Windows of y in reversed order meet the kernel as it is, instead of windows in order meeting it flipped.
+      const cut = { stride: 1, padding: kh - 1 - padding, reversed: true };
+      const rows = channelsLastRows(e, y!, dy.shape, [kh, kw], cut, size);
+      const kernel = e.node("Transpose", [w!], { perm: [2, 3, 0, 1] }); // [kh, kw, O, C]
+      return sumOfProducts(e, rows.reverse(), kernel, O * kw, output.shape);
+    }
     const flipped = flipKernel(e, w!, [O, C, kh, kw]);
     // x[u] = Σ_k y'[u + p − k] w[k], y' = y with s − 1 zeros between entries: a stride-1 correlation with the flipped
     // kernel, padded by k−1−p before and by whatever is missing up to the size of x after.
@@ -167,40 +181,82 @@ defineOperator({
     ];
   },
   emit(e, [x, y], { inputs, attrs, output }) {
-    const { stride, padding } = attrsOf(attrs);
     const [O, C, kh, kw] = output.shape as [number, number, number, number];
-    const [B, , H, W] = inputs[0]!.shape as [number, number, number, number];
-    const [, , Ho, Wo] = inputs[1]!.shape as [number, number, number, number];
-    // Channels last: one product [kw·C, positions] · [positions, O] per kernel row. The kw column shifts are cut first
-    // and joined along channels, so that row shifts are long contiguous copies.
-    const positions = B * Ho * Wo;
-    const last = (name: string) => e.node("Transpose", [name], { perm: [0, 2, 3, 1] });
-    const window = (name: string, axis: number, start: number, count: number, whole: number) =>
-      start === 0 && stride === 1 && count === whole
-        ? name
-        : e.node("Slice", [
-            name,
-            e.ints([start]),
-            e.ints([start + (count - 1) * stride + 1]),
-            e.ints([axis]),
-            e.ints([stride]),
-          ]);
-    const targets = e.node("Reshape", [last(y!), e.ints([positions, O])]);
-    let source = last(x!);
-    if (padding > 0) source = e.node("Pad", [source, e.ints([0, padding, padding, 0, 0, padding, padding, 0])]);
-    const [Hp, Wp] = [H + 2 * padding, W + 2 * padding];
-    const shifts = Array.from({ length: kw }, (_, l) => window(source, 2, l, Wo, Wp));
-    const joined = kw === 1 ? shifts[0]! : e.node("Concat", shifts, { axis: 3 });
-    const rows = e.node("Reshape", [joined, e.ints([B, Hp, Wo * kw * C])]);
-    const parts = Array.from({ length: kh }, (_, k) => {
-      const columns = e.node("Reshape", [window(rows, 1, k, Ho, Hp), e.ints([positions, kw * C])]);
-      return e.node("Reshape", [e.node("Gemm", [columns, targets], { transA: 1 }), e.ints([1, kw, C, O])]);
-    });
+    const [B, , Ho, Wo] = inputs[1]!.shape as [number, number, number, number];
+    // One product [kw·C, positions] · [positions, O] per kernel row.
+    const targets = e.node("Reshape", [channelsLast(e, y!), e.ints([B * Ho * Wo, O])]);
+    const rows = channelsLastRows(e, x!, inputs[0]!.shape, [kh, kw], attrsOf(attrs), [Ho, Wo]);
+    const parts = rows.map((row) =>
+      e.node("Reshape", [e.node("Gemm", [row, targets], { transA: 1 }), e.ints([1, kw, C, O])]),
+    );
     const stacked = kh === 1 ? parts[0]! : e.node("Concat", parts, { axis: 0 }); // [kh, kw, C, O]
     return e.node("Transpose", [stacked], { perm: [3, 2, 0, 1] });
   },
   samples: () => convSamples((x, _, y) => [x, y], "w"),
 });
+
+const channelsLast = (e: Emitter, x: string) => e.node("Transpose", [x], { perm: [0, 2, 3, 1] });
+
+/**
+ * What each kernel row sees, channels last: kh matrices [B·Ho·Wo, kw·C]. The kw column shifts are cut first and joined
+ * along channels, so that the row shifts are long contiguous copies. Forward pass and weight gradient share them.
+ */
+function channelsLastRows(
+  e: Emitter,
+  x: string,
+  [B, C, H, W]: Shape,
+  [kh, kw]: Shape,
+  { stride, padding: p, reversed = false }: { stride: number; padding: number; reversed?: boolean },
+  [Ho, Wo]: Shape,
+): string[] {
+  const window = (name: string, axis: number, start: number, count: number, whole: number) =>
+    start === 0 && stride === 1 && count === whole
+      ? name
+      : e.node("Slice", [
+          name,
+          e.ints([start]),
+          e.ints([start + (count - 1) * stride + 1]),
+          e.ints([axis]),
+          e.ints([stride]),
+        ]);
+  let source = channelsLast(e, x);
+  if (p > 0) source = e.node("Pad", [source, e.ints([0, p, p, 0, 0, p, p, 0])]);
+  const shifts = Array.from({ length: kw! }, (_, l) => window(source, 2, l, Wo!, W! + 2 * p));
+  if (reversed) shifts.reverse();
+  const joined = kw === 1 ? shifts[0]! : e.node("Concat", shifts, { axis: 3 });
+  const rows = e.node("Reshape", [joined, e.ints([B!, H! + 2 * p, Wo! * kw! * C!])]);
+  return Array.from({ length: kh! }, (_, k) =>
+    e.node("Reshape", [window(rows, 1, k, Ho!, H! + 2 * p), e.ints([B! * Ho! * Wo!, kw! * C!])]),
+  );
+}
+
+/** Σ_k rows[k]·kernel[k] (+ bias) back in channels-first order; kernel [kh, kw, in, out], `inner` = kw·in. */
+function sumOfProducts(
+  e: Emitter,
+  rows: readonly string[],
+  kernel: string,
+  inner: number,
+  [B, O, H, W]: Shape,
+  bias?: string,
+): string {
+  const matrices = e.node("Reshape", [kernel, e.ints([rows.length, inner, O!])]);
+  let sum = bias;
+  rows.forEach((row, k) => {
+    const slice = rows.length === 1 ? matrices : e.node("Slice", [matrices, e.ints([k]), e.ints([k + 1]), e.ints([0])]);
+    const matrix = e.node("Reshape", [slice, e.ints([inner, O!])]);
+    sum = e.node("Gemm", sum === undefined ? [row, matrix] : [row, matrix, sum]);
+  });
+  const image = e.node("Reshape", [sum!, e.ints([B!, H!, W!, O!])]);
+  return e.node("Transpose", [image], { perm: [0, 3, 1, 2] });
+}
+
+/**
+ * Whether a convolution is faster as products over the whole batch: ONNX Runtime's Conv multiplies image by image, which
+ * is slow for few positions, and has a fast blocked layout for constant weights only.
+ */
+const smallWithTrainedWeight = (e: Emitter, weight: string, kernel: Shape, output: Shape): boolean =>
+  e.constantData(weight) === undefined && kernel[0] !== 1 && output[2]! * output[3]! <= SMALL_IMAGE;
+const SMALL_IMAGE = 64;
 
 /** Stride-1 convolution with explicit pads; negative pads crop. */
 function emitPaddedConv(

@@ -4,7 +4,7 @@ import { cloneArrays, NonFiniteError, Rng, ShapeError } from "../src/core/index.
 import { AdamW, clipGradNorm, constantRate, Ema, warmupCosineRate } from "../src/optim/index.ts";
 import { relativeError } from "./tolerances.ts";
 
-const named = (...values: number[]): NamedArrays => ({
+const named = (...values: number[]) => ({
   w: { shape: [values.length], data: Float32Array.from(values) },
 });
 const gradientAt = (step: number) => ({

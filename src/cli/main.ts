@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError, NablaError } from "../core/errors.ts";
 import { addPretrain } from "./pretrain.ts";
+import { addTrain } from "./train.ts";
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
@@ -16,7 +17,9 @@ const program = new Command("nabla")
   .description("Aligns diffusion and flow models with a reward without losing diversity.")
   .exitOverride()
   .configureOutput({ writeErr: (text) => process.stderr.write(text) });
-addPretrain({ program, signal: abort.signal });
+const cli = { program, signal: abort.signal };
+addTrain(cli);
+addPretrain(cli);
 
 try {
   await program.parseAsync();

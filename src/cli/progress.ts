@@ -3,12 +3,25 @@ import type { TrainEvent } from "../train/events.ts";
 const plainEverySeconds = 10;
 
 /** Shows events on stderr: one live line on a terminal, a plain line every 10 s elsewhere, with the time left. */
-export function progressOf(updates: number): { show(event: TrainEvent): void; close(): void } {
+export interface Progress {
+  show(event: TrainEvent): void;
+  /** Work beside training steps, such as an evaluation. */
+  stage(name: string, fraction: number): void;
+  close(): void;
+}
+
+export function progressOf(updates: number): Progress {
   const live = process.stderr.isTTY === true && !process.env.NO_COLOR;
   const started = Date.now();
   let first: number | undefined;
   let lastPlain = 0;
+  let stageShown = "";
   return {
+    stage(name, fraction) {
+      if (live) process.stderr.write(`\r\x1b[2K${name}: ${Math.floor(100 * fraction)} %`);
+      else if (name !== stageShown) process.stderr.write(`measuring: ${name}\n`);
+      stageShown = name;
+    },
     show(event) {
       if (event.type === "step") {
         first ??= event.update - 1;

@@ -50,7 +50,26 @@ export function augment(
   options: Augmentation = defaultAugmentation,
 ): number {
   const background = chooseBackground(picture, u[8]!, u[9]!, options);
-  const [red, green, blue] = BACKGROUNDS[background]!.rgb;
+  drawOn(picture, u, { rgb: BACKGROUNDS[background]!.rgb, slopeX: 0, slopeY: 0 }, out, offset, options);
+  return background;
+}
+
+/** A colour, and how much brighter the right (lower) edge is than the left (upper) one, as a share of it. */
+export interface Ground {
+  rgb: readonly [number, number, number];
+  slopeX: number;
+  slopeY: number;
+}
+
+/** `augment` on a given ground; `u` needs no more than 8 numbers. */
+export function drawOn(
+  picture: Picture,
+  u: ArrayLike<number>,
+  { rgb: [red, green, blue], slopeX, slopeY }: Ground,
+  out: Float32Array,
+  offset: number,
+  options: Augmentation,
+): void {
   const m = colourMatrix(
     signed(u[5]!) * options.maxHueDeg * (Math.PI / 180),
     1 + signed(u[6]!) * options.saturation,
@@ -100,12 +119,12 @@ export function augment(
       }
       // The colour matrix is linear, so it may act on premultiplied colours, which are in [0, alpha].
       const through = 1 - alpha;
-      out[to] = clip(m0 * r + m1 * g + m2 * b, alpha) + through * red;
-      out[to + area] = clip(m3 * r + m4 * g + m5 * b, alpha) + through * green;
-      out[to + 2 * area] = clip(m6 * r + m7 * g + m8 * b, alpha) + through * blue;
+      const light = 1 + slopeX * ((x + 0.5) / SIDE - 0.5) + slopeY * ((y + 0.5) / SIDE - 0.5);
+      out[to] = clip(m0 * r + m1 * g + m2 * b, alpha) + through * Math.min(1, light * red);
+      out[to + area] = clip(m3 * r + m4 * g + m5 * b, alpha) + through * Math.min(1, light * green);
+      out[to + 2 * area] = clip(m6 * r + m7 * g + m8 * b, alpha) + through * Math.min(1, light * blue);
     }
   }
-  return background;
 }
 
 const LARGEST = 30; // longest side of a drawing at scale 1, in output pixels: 60 of 64 in its cell

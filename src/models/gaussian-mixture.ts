@@ -54,6 +54,7 @@ export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>)
   const promptOf = (condition: Condition) => (features > 0 ? condition.prompt : undefined);
   return {
     kind: "gaussian-mixture",
+    prior: mixtures,
     shape: [D],
     imageShape: [D],
     prediction: "epsilon",

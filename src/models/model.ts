@@ -2,6 +2,7 @@ import type { NamedArrays } from "../core/named-arrays.ts";
 import type { Rng } from "../core/rng.ts";
 import type { Params } from "../nn/params.ts";
 import type { Shape, Tensor } from "../tensor/index.ts";
+import type { Mixture } from "./mixture.ts";
 
 /** The moment of the chain a batch of states is at, per sample. */
 export interface Time {
@@ -67,6 +68,8 @@ export interface Model {
   /** Latents [B, …shape] to images [B, …imageShape], images in [0, 1] (not clamped). */
   decode(latents: Tensor): Tensor;
   adaptation(options: FinetuneOptions): Adaptation;
+  /** The exact prior law of each prompt, in worlds where it is known. */
+  readonly prior?: Readonly<Record<string, Mixture>>;
   /** The flow-gradient network g_φ, zero at its initial values. */
   readonly flow: Network;
 }

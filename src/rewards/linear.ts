@@ -8,6 +8,7 @@ export const linear = defineReward({
   kind: "linear",
   summary: "linear reward k.x of a point of an exact world",
   options: z.strictObject({ k: z.array(z.number()).min(1) }),
+  exact: ({ k }) => ({ kind: "linear", k }),
   score({ images }, { k }) {
     if (images.shape[1] !== k.length) {
       throw new ShapeError(

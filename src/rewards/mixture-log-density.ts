@@ -9,6 +9,7 @@ export const mixtureLogDensity = defineReward({
   kind: "mixture-log-density",
   summary: "log density of a Gaussian mixture at a point of an exact world",
   options: z.strictObject(mixtureFields).superRefine(checkMixture),
+  exact: (options) => ({ kind: "mixture-log-density", mixture: mixtureOf(options) }),
   score({ images }, options) {
     const { means, stds, weights } = mixtureOf(options);
     const [K, D] = [means.length, means[0]!.length];

@@ -8,6 +8,7 @@ export const quadratic = defineReward({
   kind: "quadratic",
   summary: "closeness to a point of an exact world: -|x - center|^2 / (2 tau^2)",
   options: z.strictObject({ center: z.array(z.number()).min(1), tau: z.number().positive().default(1) }),
+  exact: ({ center, tau }) => ({ kind: "quadratic", center, tau }),
   score({ images }, { center, tau }) {
     if (images.shape[1] !== center.length) {
       throw new ShapeError(

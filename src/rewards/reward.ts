@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { ExactReward } from "../models/exact-target.ts";
 import type { Tensor } from "../tensor/index.ts";
 
 /** What a differentiable reward sees. */
@@ -28,6 +29,8 @@ export type Reward =
       readonly kind: string;
       readonly differentiable: true;
       readonly promptFeatures?: PromptFeatures;
+      /** Closed form, where the tilted law of an exact world is known for it. */
+      readonly exact?: ExactReward;
       /** r per sample, [B]. A sample's score depends on that sample alone. */
       score(input: GraphRewardInput): Tensor;
     }
@@ -46,6 +49,7 @@ export interface RewardDefinition<Options, Loaded = undefined> {
   /** Reads weights; runs once, after the whole configuration has been checked. */
   load?(options: Options): Promise<Loaded>;
   promptFeatures?(options: Options, loaded: Loaded): PromptFeatures;
+  exact?(options: Options): ExactReward;
   score(input: GraphRewardInput, options: Options, loaded: Loaded): Tensor;
 }
 export interface HostRewardDefinition<Options> {
@@ -79,10 +83,12 @@ export function defineReward<Options, Loaded = undefined>(
         }
         const loaded = (await definition.load?.(options)) as Loaded;
         const features = definition.promptFeatures?.(options, loaded);
+        const exact = definition.exact?.(options);
         return {
           kind,
           differentiable: true,
           ...(features && { promptFeatures: features }),
+          ...(exact && { exact }),
           score: (input) => definition.score(input, options, loaded),
         };
       },

@@ -118,6 +118,14 @@ function checkKinds(config: RunConfig, source: string): RunConfig {
       );
     }
   }
+  const { trajectories, strata, accumulate } = config.train;
+  const { steps } = part<{ kind: string; steps: number }>("sampler", sampler, samplerOptions);
+  const transitions = trajectories * (resolvedObjective.transitions === "all" ? steps : strata + 1);
+  if (transitions % accumulate !== 0) {
+    throw new ConfigError(
+      `${source}: train.accumulate splits the ${transitions} transitions of an update into equal parts, but ${accumulate} does not divide ${transitions}.`,
+    );
+  }
   const { proximal } = resolvedObjective.options as { proximal?: number };
   if (proximal && config.train.updatesPerRollout === 1) {
     throw new ConfigError(

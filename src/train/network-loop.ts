@@ -7,6 +7,7 @@ import { EventWriter, type RunDirectory, readCheckpoint, writeCheckpoint } from 
 import type { Runtime, Values } from "../runtime/index.ts";
 import { gradient, type Tensor } from "../tensor/index.ts";
 import type { TrainEvent } from "./events.ts";
+import { copyInto } from "./train-state.ts";
 
 /** A network trained on examples: how its loss is built, and what an update sees. */
 export interface NetworkTask {
@@ -113,8 +114,4 @@ function lossesAndGradients(task: NetworkTask): Record<string, Tensor> {
   const names = Object.keys(params);
   const gradients = gradient(losses.loss, Object.values(params));
   return { ...losses, ...Object.fromEntries(gradients.map((g, k) => [`gradient.${names[k]!}`, g])) };
-}
-
-function copyInto(to: NamedArrays, from: NamedArrays): void {
-  for (const [name, { data }] of Object.entries(to)) data.set(from[name]!.data);
 }

@@ -3,7 +3,8 @@ import { ConfigError } from "../core/errors.ts";
 import { readPromptFile } from "../data/index.ts";
 import type { Chain } from "../diffusion/index.ts";
 import { samplerKinds } from "../diffusion/samplers/kinds.ts";
-import type { Model } from "../models/index.ts";
+import type { ExactReward } from "../models/exact-target.ts";
+import type { Adaptation, Model } from "../models/index.ts";
 import { modelKinds } from "../models/kinds.ts";
 import type { Objective } from "../objectives/index.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
@@ -20,6 +21,8 @@ export interface Parts {
   chain: Chain;
   guidance: number;
   prompts: readonly string[];
+  /** Which parameters are trained, and how they enter the model. */
+  adaptation: Adaptation;
 }
 
 /** Loads what a checked configuration names, and refuses combinations that only the loaded parts show to be wrong. */
@@ -42,7 +45,9 @@ export async function prepare(config: RunConfig): Promise<Parts> {
     );
   }
   model.tokenize(prompts); // an unknown prompt is an error now, not at its first update
-  return { model, reward: await loadReward(config), objective, chain, guidance: sampler.guidance, prompts };
+  const reward = await loadReward(config);
+  const adaptation = model.adaptation(config.finetune);
+  return { model, reward, objective, chain, guidance: sampler.guidance, prompts, adaptation };
 }
 
 export async function loadModel(config: Pick<RunConfig, "model" | "prompts">): Promise<Model> {
@@ -67,6 +72,21 @@ export async function loadReward(config: Pick<RunConfig, "reward" | "prompts">):
   }
   const parts = rewardList(config).map(async ({ weight = 1, ...entry }) => ({ reward: await load(entry), weight }));
   return weightedSum(await Promise.all(parts));
+}
+
+/** The closed form of each prompt's reward, where it has one. */
+export async function rewardsByPrompt(
+  config: Pick<RunConfig, "reward" | "prompts">,
+): Promise<Readonly<Record<string, ExactReward | undefined>>> {
+  const exact = async (part: Pick<RunConfig, "reward" | "prompts">) => {
+    const reward = await loadReward(part);
+    return reward.differentiable ? reward.exact : undefined;
+  };
+  if (!isWorlds(config.prompts)) return { "": await exact(config) };
+  const entries = Object.entries(config.prompts).map(
+    async ([name, { reward }]) => [name, await exact({ reward, prompts: [name] })] as const,
+  );
+  return Object.fromEntries(await Promise.all(entries));
 }
 
 async function promptsOf({ prompts }: RunConfig): Promise<readonly string[]> {

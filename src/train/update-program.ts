@@ -1,5 +1,4 @@
 import type { NamedArrays } from "../core/named-arrays.ts";
-import type { Adaptation } from "../models/index.ts";
 import { asConstants, asInputs, type Params } from "../nn/index.ts";
 import type { Program, Runtime } from "../runtime/index.ts";
 import { fill, gradient, type Tensor } from "../tensor/index.ts";
@@ -18,8 +17,8 @@ export interface BoundParams {
   trained: { policy: Params; flow: Params };
 }
 
-export function bindParams(parts: Parts, adaptation: Adaptation, policy: NamedArrays, flow: NamedArrays): BoundParams {
-  const frozen = asConstants(parts.model.weights);
+export function bindParams({ model, adaptation }: Parts, policy: NamedArrays, flow: NamedArrays): BoundParams {
+  const frozen = asConstants(model.weights);
   const trained = { policy: asInputs(policy, policyPrefix), flow: asInputs(flow, flowPrefix) };
   return { frozen, policy: adaptation.bind(frozen, trained.policy), flow: trained.flow, trained };
 }

@@ -1,0 +1,52 @@
+import type { RunSummary } from "../run/index.ts";
+
+type Row = [label: string, ...cells: (number | undefined)[]];
+
+/** The numbers of a finished run as plain text. */
+export function summaryTable({ before, after, exact, seconds }: RunSummary): string {
+  const rows: Row[] = [
+    ["reward", before.reward, after.reward],
+    ["reward std", before.rewardStd, after.rewardStd],
+    ["diversity", before.diversity, after.diversity],
+  ];
+  if (before.promptAgreement !== undefined)
+    rows.push(["prompt agreement", before.promptAgreement, after.promptAgreement]);
+  rows.push(["distance to prior", after.priorDistanceFloor, after.priorDistance]);
+  const text = [
+    table(["", "before", "after"], rows),
+    `(${before.images} samples each, the same noise; "before" of the distance is the pretrained model against itself)`,
+  ];
+  if (exact) {
+    const { pretrained, target, floor } = exact;
+    const four = (label: string, pick: (m: typeof target) => number): Row => [
+      label,
+      ...[pretrained, exact, target, floor].map(pick),
+    ];
+    const measures: Row[] = [
+      four("mean reward", (m) => m.meanReward),
+      four("mode TV", (m) => m.modeTV),
+      four("energy distance", (m) => m.energyDistance),
+      four("within-mode std / exact", (m) => m.withinStdRatio),
+    ];
+    text.push(
+      "",
+      table(["against the exact target", "pretrained", "finetuned", "exact target", "tilted sampler"], measures),
+      `ELBO ${exact.elbo.toFixed(3)}, importance ESS ${exact.importanceEss.toFixed(2)} of 1; tilted sampler: effective sample size ${exact.floor.ess.toFixed(0)}`,
+    );
+  }
+  text.push("", `${seconds.toFixed(0)} s`);
+  return `${text.join("\n")}\n`;
+}
+
+function table(head: readonly string[], rows: readonly Row[]): string {
+  const cells = [
+    head,
+    ...rows.map(([label, ...values]) => [label, ...values.map((v) => (v === undefined ? "–" : v.toFixed(4)))]),
+  ];
+  const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
+  return cells
+    .map((row) =>
+      row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "),
+    )
+    .join("\n");
+}

@@ -1,0 +1,102 @@
+import type { ConfigData } from "../core/config.ts";
+import { readConfigFile } from "../core/config.ts";
+import { alignedRun } from "../evaluate/aligned-run.ts";
+import { writeReport } from "../report/index.ts";
+import { openRunDirectory, type RunSummary } from "../run/index.ts";
+import { nodeRuntime } from "../runtime/node.ts";
+import { type RunConfig, resolveConfig } from "../train/config.ts";
+import type { Cli } from "./cli.ts";
+import { progressOf } from "./progress.ts";
+import { summaryTable } from "./summary-table.ts";
+
+interface TrainFlags {
+  out: string;
+  set: string[];
+  model?: string;
+  reward?: string;
+  checkpointEvery?: string;
+  resume: boolean;
+  json: boolean;
+}
+
+export function addTrain(cli: Cli): void {
+  cli.program
+    .command("train")
+    .summary("finetune a model towards a reward")
+    .description(
+      "Finetunes the model of a configuration towards its reward, measures it before and after with the same noise, and leaves a run directory with summary.json and report.html.",
+    )
+    .argument("<config>", "YAML file, for example configs/worlds/ring8.yaml")
+    .requiredOption("--out <dir>", "run directory; must be empty without --resume")
+    .option("--set <key=value...>", "override a key of the configuration; repeatable", collect, [])
+    .option("--model <path>", "folder of the model, instead of the configuration's")
+    .option("--reward <kind>", "kind of the reward, instead of the configuration's")
+    .option("--checkpoint-every <n>", "updates between checkpoints")
+    .option("--resume", "go on from the last checkpoint in DIR", false)
+    .option("--json", "print summary.json to stdout", false)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  nabla train configs/worlds/ring8.yaml --out runs/ring8
+  nabla train configs/worlds/ring8.yaml --out runs/ddpo --set objective.kind=ddpo --set train.seed=1
+  nabla train configs/quickstart.yaml --out runs/mine --reward prompt-score
+  nabla train configs/quickstart.yaml --out runs/mine --resume
+`,
+    )
+    .action(async (path: string, flags: TrainFlags) => {
+      const every = flags.checkpointEvery ? [`train.checkpointEvery=${flags.checkpointEvery}`] : [];
+      const named: ConfigData = {
+        ...(flags.model && { model: { kind: "diffusers", path: flags.model } }),
+        ...(flags.reward && { reward: { kind: flags.reward } }),
+      };
+      const config = resolveConfig({
+        file: await readConfigFile(path),
+        named,
+        set: [...flags.set, ...every],
+        source: path,
+      });
+      await trainAndReport(cli, config, flags.out, flags);
+    });
+}
+
+export const collect = (value: string, all: string[]): string[] => [...all, value];
+
+/** Runs a finetuning with progress on stderr, then the table and the report. */
+export async function trainAndReport(
+  { signal }: Cli,
+  config: RunConfig,
+  out: string,
+  { resume, json }: { resume: boolean; json: boolean },
+): Promise<RunSummary | undefined> {
+  const directory = await openRunDirectory(out, config, { resume });
+  const progress = progressOf(config.train.updates);
+  try {
+    const run = alignedRun({
+      config,
+      runtime: nodeRuntime({ threads: config.train.threads }),
+      directory,
+      signal,
+      onStage: progress.stage,
+      clock: () => performance.now() / 1000,
+    });
+    for (;;) {
+      const { value, done } = await run.next();
+      if (!done) {
+        progress.show(value);
+        continue;
+      }
+      progress.close();
+      if (!value) {
+        process.stderr.write(`Stopped and saved. Go on with the same command and --resume.\n`);
+        return undefined;
+      }
+      process.stderr.write(summaryTable(value));
+      process.stderr.write(`\nReport: ${await writeReport(out)}\n`);
+      if (json) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      return value;
+    }
+  } finally {
+    directory.release();
+  }
+}

@@ -1,0 +1,126 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Rng } from "../core/rng.ts";
+import { type RunDirectory, type RunSummary, writeJsonAtomic, writeSummary } from "../run/index.ts";
+import type { Runtime } from "../runtime/index.ts";
+import type { RunConfig } from "../train/config.ts";
+import type { TrainEvent } from "../train/events.ts";
+import { finetune } from "../train/finetune.ts";
+import { type Parts, prepare, rewardsByPrompt } from "../train/prepare.ts";
+import { writeSafetensorsFile } from "../weights/index.ts";
+import { type ExactPoints, exactSummary } from "./exact.ts";
+import { type Judges, pointJudges } from "./judges.ts";
+import { type Measured, measureModel, priorDistances } from "./measure.ts";
+import { openPictureJudges } from "./picture-judges.ts";
+import { writePairs } from "./sample-pairs.ts";
+
+export interface AlignedRunOptions {
+  config: RunConfig;
+  runtime: Runtime;
+  directory: RunDirectory;
+  signal?: AbortSignal | undefined;
+  /** Told what is going on besides training steps. */
+  onStage?: (stage: string, fraction: number) => void;
+  /** Seconds now, from any fixed start. */
+  clock: () => number;
+}
+
+const pointsShown = 2000;
+/** Points of a world sampled together: their networks are tiny. */
+const worldBlock = 1000;
+
+/**
+ * The whole of a finetuning run: measure the pretrained model, finetune, measure again with the same noise, and write
+ * final.safetensors, summary.json and samples/. Returns the summary, or undefined when it was interrupted.
+ */
+export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<TrainEvent, RunSummary | undefined> {
+  const { config, runtime, directory, signal, onStage, clock } = options;
+  const started = clock();
+  const parts = await prepare(config);
+  const isWorld = parts.model.prior !== undefined;
+  const judges = isWorld ? pointJudges(parts.model) : await openPictureJudges(runtime, config.train.block);
+  const measuring = measurer(options, parts, judges);
+  const before = await measuring("before", undefined, config.evaluate.seed, config.evaluate.imagesPerPrompt);
+
+  const quick = Math.min(config.evaluate.imagesPerPrompt, isWorld ? 1000 : 4);
+  const { policy, finished } = yield* finetune({
+    config,
+    parts,
+    runtime,
+    directory,
+    signal,
+    async probe(trained) {
+      const { summary } = await measureModel(runtime, parts, trained, {
+        imagesPerPrompt: Math.max(2, quick),
+        seed: config.evaluate.seed + 2,
+        block: isWorld ? worldBlock : config.train.block,
+        judges,
+      });
+      const { images: _, seeds: __, ...numbers } = summary;
+      return numbers;
+    },
+  });
+  if (!finished) return undefined;
+
+  await writeSafetensorsFile(join(directory.path, "final.safetensors"), policy);
+  const after = await measuring("after", policy, config.evaluate.seed, config.evaluate.imagesPerPrompt);
+  const again = await measuring("prior floor", undefined, config.evaluate.seed + 1, config.evaluate.imagesPerPrompt);
+  onStage?.("exact", 0);
+  const exact = isWorld && (await measureExact(options, parts, policy));
+  const summary: RunSummary = {
+    before: before.summary,
+    after: { ...after.summary, ...priorDistances(after, before, again, judges.kernel) },
+    seconds: clock() - started,
+    ...(exact && { exact: exact.summary }),
+  };
+  if (exact) await writePoints(directory.path, exact.points, parts);
+  else await writePairs(directory.path, before, after, parts.model.imageShape, config.evaluate.seed);
+  await writeSummary(directory.path, summary);
+  return summary;
+}
+
+const measurer =
+  ({ config, runtime, onStage, signal }: AlignedRunOptions, parts: Parts, judges: Judges) =>
+  (
+    stage: string,
+    policy: Parameters<typeof measureModel>[2],
+    seed: number,
+    imagesPerPrompt: number,
+  ): Promise<Measured> =>
+    measureModel(runtime, parts, policy, {
+      imagesPerPrompt,
+      seed,
+      block: parts.model.prior ? worldBlock : config.train.block,
+      judges,
+      onProgress: (fraction) => onStage?.(stage, fraction),
+      signal,
+    });
+
+async function measureExact(
+  { config, runtime }: AlignedRunOptions,
+  parts: Parts,
+  policy: Parameters<typeof exactSummary>[3],
+) {
+  const { beta = 1, priorStrength = 1 } = parts.objective.options as { beta?: number; priorStrength?: number };
+  if (priorStrength !== 1) return undefined; // the tempered target has no closed form
+  const rewards = await rewardsByPrompt(config);
+  return exactSummary(runtime, parts, rewards, policy, {
+    beta,
+    samples: config.evaluate.imagesPerPrompt,
+    seed: new Rng(config.evaluate.seed).integers(1, 2 ** 31, { purpose: "evaluation" })[0]!,
+    block: worldBlock,
+  });
+}
+
+/** The first points of a two-dimensional world, for the report's picture. */
+async function writePoints(run: string, { before, after, target }: ExactPoints, parts: Parts): Promise<void> {
+  if (parts.model.shape[0] !== 2) return;
+  await mkdir(join(run, "samples"), { recursive: true });
+  const pairs = (points: ArrayLike<number>) =>
+    Array.from({ length: Math.min(pointsShown, points.length / 2) }, (_, k) => [points[2 * k]!, points[2 * k + 1]!]);
+  await writeJsonAtomic(join(run, "samples", "points.json"), {
+    before: pairs(before),
+    after: pairs(after),
+    target: pairs(target),
+  });
+}

@@ -1,0 +1,18 @@
+import type { Model } from "../models/index.ts";
+import { sizeOf } from "../tensor/index.ts";
+
+/** What looks at samples in an evaluation: never the network that rewards them. */
+export interface Judges {
+  /** Feature vectors [n, size] of images [n, …imageShape]. */
+  features(images: Float32Array): Promise<{ data: Float32Array; size: number }>;
+  /** 1 where an image shows what its prompt asks for, else 0. [n] */
+  agreement?(images: Float32Array, prompts: readonly string[]): Promise<Float32Array>;
+  /** Kernel of the distance to the pretrained model. */
+  kernel: "polynomial" | "rbf";
+}
+
+/** Points of an exact world are their own features. */
+export const pointJudges = (model: Model): Judges => ({
+  features: async (points) => ({ data: points, size: sizeOf(model.imageShape) }),
+  kernel: "rbf",
+});

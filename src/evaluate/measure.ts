@@ -1,0 +1,77 @@
+import type { NamedArrays } from "../core/named-arrays.ts";
+import { diversity, kernelDistance } from "../metrics/index.ts";
+import type { ModelSummary } from "../run/index.ts";
+import type { Runtime } from "../runtime/index.ts";
+import { openScorer } from "../sample/image-scorer.ts";
+import type { Parts } from "../train/prepare.ts";
+import type { Judges } from "./judges.ts";
+import { samplePolicy } from "./sample-policy.ts";
+
+export interface MeasureOptions {
+  imagesPerPrompt: number;
+  seed: number;
+  block: number;
+  judges: Judges;
+  onProgress?: (fraction: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+/** Samples of a model with everything that was measured of them. */
+export interface Measured {
+  summary: ModelSummary;
+  /** [n, …imageShape] */
+  images: Float32Array;
+  rewards: Float32Array;
+  prompts: readonly string[];
+  /** [n, size] */
+  features: { data: Float32Array; size: number; prompts: readonly string[] };
+}
+
+/**
+ * Draws `imagesPerPrompt` samples of each prompt with the pretrained model or a finetuned policy and measures reward,
+ * diversity and prompt agreement. Image k of a seed has the same noise for every model.
+ */
+export async function measureModel(
+  runtime: Runtime,
+  parts: Parts,
+  policy: NamedArrays | undefined,
+  { imagesPerPrompt, seed, block, judges, onProgress, signal }: MeasureOptions,
+): Promise<Measured> {
+  const prompts = parts.prompts.flatMap((prompt) => new Array<string>(imagesPerPrompt).fill(prompt));
+  const paths = await samplePolicy(runtime, parts, policy, {
+    prompts,
+    seed,
+    purpose: "evaluation",
+    block,
+    ...(onProgress && { onProgress }),
+    signal,
+  });
+  const scorer = await openScorer(runtime, parts.model, parts.reward, block);
+  const { images, rewards } = await scorer.score(paths.states[paths.states.length - 1]!, prompts);
+  await scorer.release();
+  const features = { ...(await judges.features(images)), prompts };
+  const agreement = await judges.agreement?.(images, prompts);
+  const reward = mean(rewards);
+  return {
+    images,
+    rewards,
+    prompts,
+    features,
+    summary: {
+      reward,
+      rewardStd: Math.sqrt(mean(rewards.map((r) => (r - reward) ** 2))),
+      diversity: diversity(features).value,
+      ...(agreement && { promptAgreement: mean(agreement) }),
+      images: prompts.length,
+      seeds: [seed],
+    },
+  };
+}
+
+/** Kernel distance of features to the pretrained model, and what it is between two sets of the pretrained model's. */
+export function priorDistances(after: Measured, before: Measured, again: Measured, kernel: "polynomial" | "rbf") {
+  const { value, floor } = kernelDistance(after.features, before.features, kernel, again.features);
+  return { priorDistance: value, priorDistanceFloor: floor! };
+}
+
+const mean = (values: Float32Array): number => values.reduce((p, q) => p + q, 0) / values.length;

@@ -1,0 +1,71 @@
+import { NonFiniteError } from "../core/errors.ts";
+import type { NamedArray } from "../core/named-arrays.ts";
+import { Rng } from "../core/rng.ts";
+import type { Program, Values } from "../runtime/index.ts";
+import type { FinetuneOptions } from "./finetune-options.ts";
+import { minibatch, type Rollout } from "./minibatch.ts";
+import type { Programs } from "./programs.ts";
+import type { Network, TrainState } from "./train-state.ts";
+import { chooseTransitions, type TransitionIndex } from "./transitions.ts";
+
+/** Losses and gradients of one update, averaged over its pieces. */
+export async function accumulate(
+  { config, parts }: FinetuneOptions,
+  state: TrainState,
+  programs: Programs,
+  rollout: Rollout,
+): Promise<{ losses: Record<string, number>; gradients: Partial<Record<Network, Record<string, NamedArray>>> }> {
+  const { seed, strata } = config.train;
+  const chosen = chooseTransitions(
+    rollout.trajectories.count,
+    parts.chain.T,
+    parts.objective.transitions === "all"
+      ? { kind: "all" }
+      : { kind: "strata", strata, rng: new Rng(seed), update: state.update },
+  );
+  const pieces = piecesOf(chosen, programs.batch);
+  const losses: Record<string, number> = {};
+  const gradients: Partial<Record<Network, Record<string, NamedArray>>> = {};
+  for (const piece of pieces) {
+    const feeds = minibatch(parts, programs.conditions, rollout, piece, programs.update.inputs);
+    const result = await programs.update.run({ ...pick(state.trained, programs.update.inputs), ...feeds });
+    for (const [name, data] of Object.entries(result)) {
+      const [kind, network, ...rest] = name.split(".") as ["loss" | "gradient", Network, ...string[]];
+      const key = rest.join(".");
+      if (kind === "loss") {
+        checkLoss(`${network}.${key}`, data[0]!, piece, rollout, state, seed);
+        losses[`${network}.${key}`] = (losses[`${network}.${key}`] ?? 0) + data[0]! / pieces.length;
+        continue;
+      }
+      gradients[network] ??= {};
+      const sum = gradients[network];
+      if (!sum[key]) sum[key] = { shape: [data.length], data: new Float32Array(data.length) };
+      const into = sum[key]!.data;
+      for (let i = 0; i < data.length; i++) into[i]! += data[i]! / pieces.length;
+    }
+  }
+  return { losses, gradients };
+}
+
+/** Splits transitions into pieces of the compiled size; the check of the configuration made it fit. */
+function piecesOf(chosen: readonly TransitionIndex[], batch: number): TransitionIndex[][] {
+  return Array.from({ length: chosen.length / batch }, (_, k) => chosen.slice(k * batch, (k + 1) * batch));
+}
+
+function checkLoss(
+  part: string,
+  value: number,
+  piece: readonly TransitionIndex[],
+  { trajectories: { prompts } }: Rollout,
+  state: TrainState,
+  seed: number,
+): void {
+  if (Number.isFinite(value)) return;
+  const named = [...new Set(piece.map(({ trajectory }) => `"${prompts[trajectory]}"`))].slice(0, 5);
+  throw new NonFiniteError(
+    `Update ${state.update + 1}: the loss ${part} is ${value} (prompts ${named.join(", ")}; seed ${seed}). The last good checkpoint is kept; a smaller learning rate or a smaller beta usually helps.`,
+  );
+}
+
+const pick = (values: Values, wanted: Program["inputs"]): Values =>
+  Object.fromEntries(Object.entries(values).filter(([name]) => name in wanted));

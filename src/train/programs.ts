@@ -1,0 +1,51 @@
+import type { Program } from "../runtime/index.ts";
+import { type ChainSampler, openChainSampler } from "../sample/chain-sampler.ts";
+import { type Conditions, encodePrompts } from "../sample/conditions.ts";
+import { openScorer, type Scorer } from "../sample/image-scorer.ts";
+import type { FinetuneOptions } from "./finetune-options.ts";
+import { compileReturns } from "./lambda-returns.ts";
+import type { TrainState } from "./train-state.ts";
+import { bindParams, compileUpdate, graphOptions } from "./update-program.ts";
+
+/** Everything compiled before the first update; later updates compile nothing. */
+export interface Programs {
+  conditions: Conditions;
+  sampler: ChainSampler;
+  scorer: Scorer;
+  update: Program;
+  returns: Program | undefined;
+  batch: number;
+  release(): Promise<void>;
+}
+
+export async function openPrograms({ config, parts, runtime }: FinetuneOptions, state: TrainState): Promise<Programs> {
+  const { trajectories, strata, accumulate: pieces, block } = config.train;
+  const perTrajectory = parts.objective.transitions === "all" ? parts.chain.T : strata + 1;
+  const batch = Math.ceil((trajectories * perTrajectory) / pieces);
+  const bound = bindParams(parts, state.params.policy, state.params.flow);
+  const conditions = await encodePrompts(runtime, parts.model, [
+    ...parts.prompts,
+    ...(parts.guidance === 1 ? [] : [""]),
+  ]);
+  const sampler = await openChainSampler(runtime, {
+    model: parts.model,
+    chain: parts.chain,
+    guidance: parts.guidance,
+    block,
+    params: bound.policy,
+  });
+  const scorer = await openScorer(runtime, parts.model, parts.reward, block);
+  const update = await compileUpdate(runtime, parts, bound, batch);
+  const returns = parts.objective.returns && (await compileReturns(runtime, graphOptions(parts, bound, block)));
+  return {
+    conditions,
+    sampler,
+    scorer,
+    update,
+    returns,
+    batch,
+    async release() {
+      for (const part of [sampler, scorer, update, returns]) await part?.release();
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import { NonFiniteError } from "../core/errors.ts";
+import { Rng } from "../core/rng.ts";
+import { advantages } from "./advantages.ts";
+import type { FinetuneOptions } from "./finetune-options.ts";
+import { lambdaReturns } from "./lambda-returns.ts";
+import type { Rollout } from "./minibatch.ts";
+import type { Programs } from "./programs.ts";
+import type { TrainState } from "./train-state.ts";
+
+/** Samples trajectories with the policy and scores them. */
+export async function sampleRollout(
+  { config, parts }: FinetuneOptions,
+  state: TrainState,
+  programs: Programs,
+): Promise<Rollout> {
+  const { trajectories: count, seed, updatesPerRollout, block } = config.train;
+  const rng = new Rng(seed);
+  const rolloutIndex = Math.floor(state.update / updatesPerRollout);
+  const prompts = choosePrompts(parts.prompts, count, rng, rolloutIndex);
+  const trajectories = await programs.sampler.sample({
+    prompts,
+    conditions: programs.conditions,
+    trained: state.trained,
+    keepStates: true,
+    noise: (out, offset, size, sample, i) =>
+      rng.fillNormal(out, offset, size, { purpose: "rollout", sample: rolloutIndex * count + sample, step: i }),
+  });
+  const { rewards } = await programs.scorer.score(trajectories.states[parts.chain.T]!, prompts);
+  const bad = rewards.findIndex((r) => !Number.isFinite(r));
+  if (bad >= 0) {
+    throw new NonFiniteError(
+      `Update ${state.update + 1}: the reward of a sample is ${rewards[bad]} (prompt "${prompts[bad]}", trajectory ${bad}, seed ${seed}). The last good checkpoint is kept.`,
+    );
+  }
+  const needs = parts.objective.needs;
+  return {
+    trajectories,
+    rewards,
+    ...(needs.includes("advantage") && { advantages: advantages(rewards, prompts, state.rewardHistory) }),
+    ...(programs.returns && {
+      returns: await lambdaReturns(programs.returns, parts, programs.conditions, trajectories, state.trained, block),
+    }),
+  };
+}
+
+/** Prompts of a rollout: whole rounds of a random order, so that each is seen equally often. */
+function choosePrompts(prompts: readonly string[], count: number, rng: Rng, rollout: number): string[] {
+  const first = rollout * count;
+  return Array.from({ length: count }, (_, k) => {
+    const round = Math.floor((first + k) / prompts.length);
+    const order = rng.permutation(prompts.length, { purpose: "prompts", sample: round });
+    return prompts[order[(first + k) % prompts.length]!]!;
+  });
+}

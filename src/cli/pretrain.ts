@@ -9,8 +9,8 @@ import { progressOf } from "./progress.ts";
 export function addPretrain({ program, signal }: Cli): void {
   program
     .command("pretrain")
-    .summary("train a text-to-image model from scratch")
-    .description("Trains a model from scratch on pictures and writes it as a diffusers folder, DIR/model.")
+    .summary("train a text-to-image model or a small classifier from scratch")
+    .description("Trains a network from scratch on pictures and writes it to DIR/model.")
     .argument("<config>", "YAML file, for example configs/animals-32.yaml")
     .requiredOption("--out <dir>", "run directory")
     .option(

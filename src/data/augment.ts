@@ -129,7 +129,8 @@ export function drawOn(
 
 const LARGEST = 30; // longest side of a drawing at scale 1, in output pixels: 60 of 64 in its cell
 
-function chooseBackground(picture: Picture, white: number, pick: number, options: Augmentation): number {
+/** Index of a background that stands out from the drawing; `white` and `pick` are in (0, 1). */
+export function chooseBackground(picture: Picture, white: number, pick: number, options: Augmentation): number {
   const { contrast } = picture;
   if (white < options.whiteShare && contrast[0]! >= options.minContrast) return 0;
   let allowed = 0;

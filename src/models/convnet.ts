@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { parseConfig } from "../core/config.ts";
 import { ShapeError } from "../core/errors.ts";
-import { conv, convSpecs, groupNorm, linear, linearSpecs, normSpecs, type ParamSpecs, type Params } from "../nn/index.ts";
+import {
+  conv,
+  convSpecs,
+  groupNorm,
+  linear,
+  linearSpecs,
+  normSpecs,
+  type ParamSpecs,
+  type Params,
+} from "../nn/index.ts";
 import { avgPool2x, showShape, type Tensor } from "../tensor/index.ts";
 import { withoutPrivateKeys } from "./private-keys.ts";
 
@@ -49,7 +58,9 @@ export function convnetSpecs({ widths, features, heads }: ConvnetConfig): ParamS
     ...convSpecs(`levels.${k}.block.conv2`, width, width, 3),
   }));
   const last = widths[widths.length - 1]!;
-  const outputs = Object.entries(heads).map(([name, classes]) => linearSpecs(`heads.${name}`, features, classes.length));
+  const outputs = Object.entries(heads).map(([name, classes]) =>
+    linearSpecs(`heads.${name}`, features, classes.length),
+  );
   return Object.assign(
     convSpecs("stem", 3, widths[0]!, 3),
     ...levels,

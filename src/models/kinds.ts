@@ -1,5 +1,6 @@
 // Written by npm run gen from the files of this folder.
+import { diffusers } from "./diffusers.ts";
 import { gaussianMixtureKind } from "./gaussian-mixture.ts";
 import type { ModelKind } from "./kind.ts";
 
-export const modelKinds: readonly ModelKind[] = [gaussianMixtureKind];
+export const modelKinds: readonly ModelKind[] = [diffusers, gaussianMixtureKind];

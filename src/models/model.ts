@@ -29,7 +29,7 @@ export interface FinetuneOptions {
   mode: "lora" | "full";
   rank: number;
   alpha: number;
-  /** Globs over module names, for LoRA; over parameter names, for full. */
+  /** Globs over module names. */
   targets: readonly string[];
 }
 

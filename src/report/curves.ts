@@ -40,13 +40,14 @@ function rewardFigure(steps: readonly StepEvent[], evaluations: readonly Evaluat
 }
 
 function measureFigure(key: string, evaluations: readonly EvaluationEvent[], summaryFloor?: number): Figure {
-  const { name, hint } = measureText(key);
+  const { name, hint, fromZero } = measureText(key);
   const floors = evaluations.flatMap(({ measures }) => measures[`${key}Floor`] ?? []);
   const floor = floors.at(-1) ?? (key === "priorDistance" ? summaryFloor : undefined);
   return {
     id: `curve-${key}`,
     title: name,
     ...(hint && { note: `In evaluations; ${hint}.` }),
+    ...(fromZero && { fromZero }),
     xLabel: "update",
     yLabel: name.toLowerCase(),
     series: [{ name: name.toLowerCase(), points: measurePoints(key, evaluations, true), markers: true }],
@@ -69,6 +70,7 @@ function tradeOff(evaluations: readonly EvaluationEvent[]): Figure {
     note: "One point per evaluation. Further right and further up is better.",
     xLabel: "reward",
     yLabel: "diversity",
+    fromZero: true,
     series: [{ name: "evaluations", points, markers: true }],
   };
 }

@@ -50,7 +50,7 @@ const described = (part: Record<string, unknown> | undefined, key: string, symbo
   const kind = text(part?.kind);
   const value = text(part?.[key]);
   if (!kind || !value) return kind;
-  return symbol === key ? `${kind}, ${value} ${key}` : `${kind}, ${symbol} = ${value}`;
+  return symbol === key ? `${kind}, ${value} ${key}` : `${kind}, ${symbol}\u00a0=\u00a0${value}`;
 };
 
 const text = (value: unknown): string | undefined =>

@@ -5,7 +5,7 @@ export function significant(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return "not finite";
   if (value === 0) return "0";
   const exponent = Number(value.toExponential(digits - 1).split("e")[1]);
-  if (exponent < -3 || exponent > 5) {
+  if (exponent < -4 || exponent > 5) {
     return `${withMinus((value / 10 ** exponent).toFixed(digits - 1))}×${powerOfTen(exponent)}`;
   }
   return grouped(value, Math.max(0, digits - 1 - exponent));

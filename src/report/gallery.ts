@@ -2,14 +2,14 @@ import { counted, signed, significant } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import type { Pair, Samples, Shot } from "./read-samples.ts";
 
-/** Pictures of this side or smaller are drawn with visible pixels, larger ones bigger and smoothly. */
-const PIXEL_ART = 64;
+/** Pictures this small are drawn with visible pixels, larger ones bigger and smoothly. */
+export const isPixelArt = ({ before, after }: Pair): boolean => Math.max(before.width, after.width) <= 64;
 
 /** The picture pairs by prompt, with what was left out. */
 export function gallery({ pairs, listed, broken }: Samples): Html {
   const prompts = new Map<string, Pair[]>();
   for (const pair of pairs) prompts.set(pair.prompt, [...(prompts.get(pair.prompt) ?? []), pair]);
-  const large = pairs.some(({ after }) => after.width > PIXEL_ART);
+  const large = !pairs.every(isPixelArt);
   const left = [
     listed - broken > pairs.length
       ? `To keep this page small, ${counted(pairs.length, "pair")} of ${counted(listed, "pair")} are shown: the first of every prompt, not the best.`
@@ -30,7 +30,6 @@ function promptGroup(prompt: string, pairs: readonly Pair[], at: number): Html {
 }
 
 function shot(pair: Pair, when: "before" | "after"): Html {
-  const { png, width, height, reward }: Shot = pair[when];
-  const data = Buffer.from(png).toString("base64");
-  return html`<div class="${when}"><img src="data:image/png;base64,${data}" width="${width}" height="${height}" alt="“${pair.prompt}”, seed ${pair.seed}, ${when} training: reward ${significant(reward)}"><span><span class="when">${when}</span> ${significant(reward)}</span></div>`;
+  const { source, width, height, reward }: Shot = pair[when];
+  return html`<div class="${when}"><img src="${source}" width="${width}" height="${height}" alt="“${pair.prompt}”, seed ${pair.seed}, ${when} training: reward ${significant(reward)}"><span><span class="when">${when}</span> ${significant(reward)}</span></div>`;
 }

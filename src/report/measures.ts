@@ -4,6 +4,8 @@ export interface MeasureText {
   /** Shown beside the name where a direction is better. */
   hint?: string;
   definition?: string;
+  /** A share or a distance: its axis begins at 0, so that a small loss looks small. */
+  fromZero?: true;
 }
 
 const KNOWN: Record<string, MeasureText> = {
@@ -21,17 +23,20 @@ const KNOWN: Record<string, MeasureText> = {
     hint: "higher is better",
     definition:
       "How different the samples of one prompt are: the mean of 1 − cos between the features of all pairs, averaged over prompts. 0 means all alike.",
+    fromZero: true,
   },
   promptAgreement: {
     name: "Prompt agreement",
     hint: "higher is better",
     definition: "How well the pictures show what their prompts ask for, as a network for that purpose judges it.",
+    fromZero: true,
   },
   priorDistance: {
     name: "Prior distance",
     hint: "lower is closer",
     definition:
       "How far the finetuned model has moved from the pretrained one: the unbiased kernel distance (MMD²) between their features per prompt, averaged over prompts. Its floor is the same distance between two sets of pretrained samples with different seeds; around it, estimates may be slightly negative.",
+    fromZero: true,
   },
   meanReward: {
     name: "Mean reward",
@@ -42,6 +47,7 @@ const KNOWN: Record<string, MeasureText> = {
     hint: "lower is better",
     definition:
       "The total variation between the shares of samples at each mode and the exact shares, from 0 to 1. 0 means that every mode has its right weight.",
+    fromZero: true,
   },
   energyDistance: {
     name: "Energy distance",
@@ -61,9 +67,10 @@ const KNOWN: Record<string, MeasureText> = {
       "The mean of β r − log(policy / pretrained) over trajectories: at most the log of the exact constant Z.",
   },
   importanceEss: {
-    name: "Effective samples",
+    name: "Effective share",
     hint: "higher is better",
     definition: "The share of samples that remain effective when they are reweighted to exact tilting, from 0 to 1.",
+    fromZero: true,
   },
 };
 

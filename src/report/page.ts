@@ -3,6 +3,7 @@ import { stringify } from "yaml";
 import { curveFigure } from "./curve-figure.ts";
 import { curves } from "./curves.ts";
 import { runFacts, runTitle } from "./facts.ts";
+import { firstLook } from "./first-look.ts";
 import { counted } from "./format.ts";
 import { gallery } from "./gallery.ts";
 import { howToRead } from "./how-to-read.ts";
@@ -45,8 +46,9 @@ export function page(run: Run): string {
 <a class="skip" href="#main">Skip to the results</a>
 <header>
 <p class="brand"><span aria-hidden="true">∇</span> Nablaflow <span class="kind">run report</span></p>
-<h1>${title}</h1>
-<p class="verdict ${outcome}"><strong>${label}</strong> ${sentence}</p>
+<div class="opening"><div><h1>${title}</h1>
+<p class="verdict ${outcome}"><strong>${label}</strong> ${sentence}</p></div>
+${firstLook(run.samples)}</div>
 <dl class="facts">${runFacts(run).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 <nav aria-label="Sections"><ul>${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>
 </header>

@@ -6,7 +6,8 @@ import { readJson } from "./read-json.ts";
 
 /** A picture with its reward. */
 export interface Shot {
-  png: Uint8Array;
+  /** As a data: address. */
+  source: string;
   width: number;
   height: number;
   reward: number;
@@ -34,8 +35,8 @@ export interface Samples {
 }
 
 const MAX_PAIRS = 360;
-/** Bytes of all pictures together; base64 adds a third, and the page stays below 10 MB. */
-const MAX_BYTES = 6e6;
+/** Characters of all pictures together in base64: the page stays below 10 MB. */
+const MAX_CHARACTERS = 8e6;
 
 const shot = z.object({ file: z.string(), reward: z.number().nullable() });
 const indexSchema = z.array(
@@ -56,7 +57,7 @@ export async function readSamples(folder: string): Promise<Samples> {
   const listed = (await readJson(join(folder, "index.json"), indexSchema)) ?? [];
   const kept: { pair: Pair; prompt: number }[] = [];
   const { order, prompts } = turnByTurn(listed);
-  let bytes = 0;
+  let characters = 0;
   let broken = 0;
   for (const entry of order) {
     if (kept.length === MAX_PAIRS) break;
@@ -66,8 +67,8 @@ export async function readSamples(folder: string): Promise<Samples> {
       broken++;
       continue;
     }
-    bytes += before.png.length + after.png.length;
-    if (bytes > MAX_BYTES) break;
+    characters += before.source.length + after.source.length;
+    if (characters > MAX_CHARACTERS) break;
     kept.push({ pair: { prompt: entry.prompt, seed: entry.seed, before, after }, prompt: prompts.get(entry.prompt)! });
   }
   return {
@@ -99,7 +100,12 @@ async function readShot(folder: string, { file, reward }: Listed["before"]): Pro
   try {
     const png = await readFile(join(folder, file));
     const { width, height } = await decodePng(png);
-    return { png, width, height, reward: reward ?? Number.NaN };
+    return {
+      source: `data:image/png;base64,${png.toString("base64")}`,
+      width,
+      height,
+      reward: reward ?? Number.NaN,
+    };
   } catch {
     return undefined;
   }

@@ -37,13 +37,18 @@ small { font-size: .8125rem; color: var(--soft); font-weight: 400; }
 .brand { font-weight: 600; font-size: .875rem; letter-spacing: .01em; }
 .brand [aria-hidden] { color: var(--series-0); font-size: 1.125rem; margin-right: .15em; }
 .brand .kind { color: var(--soft); font-weight: 400; margin-left: .5em; }
-h1 { font: 400 clamp(2rem, 1.3rem + 3vw, 3.25rem)/1.1 var(--serif); letter-spacing: -.015em; margin: 2.25rem 0 1.5rem; max-width: 22ch; text-wrap: balance; overflow-wrap: anywhere; }
-.verdict { font: 400 clamp(1.1875rem, 1.05rem + .7vw, 1.5rem)/1.4 var(--serif); max-width: 36em; text-wrap: pretty; }
+h1 { font: 400 clamp(2rem, 1.3rem + 3vw, 3.25rem)/1.1 var(--serif); letter-spacing: -.015em; margin: 0 0 1.5rem; max-width: 22ch; text-wrap: balance; overflow-wrap: anywhere; }
+.verdict { font: 400 clamp(1.1875rem, 1.05rem + .7vw, 1.5rem)/1.4 var(--serif); max-width: 36em; text-wrap: balance; }
 .verdict strong { display: table; font: 600 .8125rem/1 var(--sans); padding: .45em .8em; border-radius: 99px; margin-bottom: .8rem; }
 .good strong { color: var(--good); background: var(--good-back); }
 .costly strong { color: var(--costly); background: var(--costly-back); }
 .bad strong { color: var(--bad); background: var(--bad-back); }
 .neutral strong { color: var(--neutral); background: var(--neutral-back); }
+.opening { display: flex; flex-wrap: wrap; align-items: end; justify-content: space-between; gap: 2rem 3rem; margin-top: 2.25rem; }
+.opening > :first-child { flex: 1 1 26rem; }
+.look { display: grid; grid-template-columns: repeat(5, 64px); gap: 4px; font-size: .75rem; color: var(--soft); }
+.look span { grid-column: 1 / -1; }
+.look img { display: block; width: 100%; height: auto; border-radius: 5px; image-rendering: pixelated; background: var(--faint); }
 .facts { display: flex; flex-wrap: wrap; gap: .9rem 2.5rem; margin: 2.25rem 0 0; padding: 1rem 0; border-block: 1px solid var(--rule); }
 .facts dt { font-size: .8125rem; color: var(--soft); }
 .facts dd { font-weight: 500; overflow-wrap: anywhere; }
@@ -60,6 +65,7 @@ th, td { text-align: right; padding: .4rem 0 .4rem 1.25rem; vertical-align: base
 th:first-child { text-align: left; padding-left: 0; }
 thead th { font-size: .8125rem; color: var(--soft); border-bottom: 1px solid var(--ink); vertical-align: bottom; }
 caption { caption-side: bottom; text-align: left; font-size: .875rem; line-height: 1.5; color: var(--soft); padding-top: .8rem; white-space: normal; }
+caption span { display: block; position: sticky; left: 0; max-width: min(42rem, 100vw - 2rem); }
 .measures { width: 100%; max-width: 52rem; margin-bottom: 1.5rem; }
 .measures tbody tr { border-bottom: 1px solid var(--rule); }
 .measures tbody th, .measures tbody td { padding-block: .7rem; }
@@ -74,7 +80,7 @@ caption { caption-side: bottom; text-align: left; font-size: .875rem; line-heigh
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); gap: 2rem; }
 .chart { margin: 0; min-width: 0; }
 .charts .chart { max-width: 36rem; }
-.chart figcaption p { font-size: .875rem; color: var(--soft); text-wrap: pretty; }
+.chart p { font-size: .875rem; color: var(--soft); text-wrap: pretty; }
 .chart > svg { display: block; width: 100%; height: auto; margin: .75rem 0 .5rem; overflow: visible; }
 svg text { font: 12px/1 var(--sans); fill: var(--soft); }
 svg .grid { stroke: var(--rule); stroke-width: 1; }
@@ -83,7 +89,7 @@ svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 svg .band { opacity: .14; stroke: none; }
 svg .dot { stroke: var(--page); stroke-width: 1.25; }
 svg .reference { stroke: var(--ink); stroke-width: 1.75; stroke-linecap: round; }
-svg .reference-label, svg .note { fill: var(--ink); }
+svg .note { fill: var(--ink); paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }
 svg text.end { font-weight: 600; }
 svg .points { fill: none; stroke-width: 2.6; stroke-linecap: round; opacity: .55; }
 .line.series-0, .points.series-0 { stroke: var(--series-0); }
@@ -98,6 +104,7 @@ svg .points { fill: none; stroke-width: 2.6; stroke-linecap: round; opacity: .55
 .band.series-4, .dot.series-4, text.series-4 { fill: var(--series-4); }
 .legend { width: 100%; font-size: .8125rem; }
 .legend th, .legend td { padding: .2rem 0 .2rem .75rem; }
+.legend th:first-child { padding-left: 0; }
 .legend thead th { border-bottom-color: var(--rule); }
 .legend tbody th { white-space: normal; overflow-wrap: anywhere; }
 .legend small { font-size: .75rem; }
@@ -111,7 +118,7 @@ details .scroll { max-height: 18rem; overflow: auto; padding-right: 1rem; }
 .prompt { margin-top: 1.75rem; padding-top: 1rem; border-top: 1px solid var(--rule); }
 .prompt h3 { overflow-wrap: anywhere; }
 .prompt h3 small { margin-left: .4em; white-space: nowrap; }
-.prompt ul { list-style: none; display: flex; flex-wrap: wrap; gap: 1.25rem 1.5rem; margin: .75rem 0 0; padding: 0; }
+.prompt ul { list-style: none; display: flex; flex-wrap: wrap; gap: 1.25rem 1rem; margin: .75rem 0 0; padding: 0; }
 .large { --shot: 176px; }
 .pair { display: grid; grid-template-columns: repeat(2, var(--shot)); gap: .4rem 3px; margin: 0; font-size: .8125rem; line-height: 1.3; }
 .pair img { display: block; width: var(--shot); height: auto; margin-bottom: .35rem; background: var(--faint); image-rendering: pixelated; }
@@ -134,7 +141,9 @@ footer { margin-top: 5rem; padding-top: 1rem; border-top: 1px solid var(--rule);
   :root { --shot: 80px; }
   .large { --shot: 44vw; }
   .facts { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem 1rem; }
-  th, td { padding-left: .9rem; }
+  th, td { padding-left: .75rem; }
+  .measures { font-size: .9375rem; }
+  .measures tbody th { min-width: 5rem; }
   .measures tbody th small, .measures td small { display: block; margin-left: 0; }
   .legend td small { display: block; }
   .prompt ul { gap: 1rem; justify-content: space-between; }
@@ -154,6 +163,9 @@ footer { margin-top: 5rem; padding-top: 1rem; border-top: 1px solid var(--rule);
   .chart, .pair, tr, .terms div { break-inside: avoid; }
   .charts { grid-template-columns: 1fr 1fr; gap: 8mm; }
   .panels { grid-template-columns: repeat(3, 1fr); }
+  section > p { break-after: avoid; }
+  .legend { font-size: 7.5pt; }
+  .legend td small { display: block; }
   .scroll { overflow: visible; }
   pre { white-space: pre-wrap; border-color: #999; }
   :root { --shot: 20mm; }

@@ -16,7 +16,7 @@ export function beforeAfterTable(before: Measured, after: Measured): Html {
       return html`<tr>${rowHead(key)}<td>${start}</td><td class="result">${cell(after.values[key])}</td><td>${change(key, before, after)}</td></tr>`;
     });
   return html`<div class="scroll" role="region" aria-label="Measures before and after" tabindex="0"><table class="measures">
-<caption>Measured on ${sizes(before, after)} The noise is the same before and after, and none of it was used in training.</caption>
+<caption><span>Measured on ${sizes(before, after)} The noise is the same before and after, and none of it was used in training.</span></caption>
 <thead><tr><th scope="col">Measure</th><th scope="col">Before</th><th scope="col">After</th><th scope="col">Change</th></tr></thead>
 <tbody>${rows}</tbody></table></div>`;
 }
@@ -63,7 +63,7 @@ function exactTable({ pretrained, finetuned, floor, target }: ExactMeasures, abo
   );
   const ess = floor.ess === undefined ? "" : ` It rests on ${significant(floor.ess)} effective samples.`;
   return html`<div class="scroll" role="region" aria-label="${`Measures of the exact world. ${about}`.trim()}" tabindex="0"><table class="measures">
-<caption>${about} “Exactly tilted” is the pretrained sampler with exact importance weights: a reference, not a bound.${ess}</caption>
+<caption><span>${about} “Exactly tilted” is the pretrained sampler with exact importance weights: a reference, not a bound.${ess}</span></caption>
 <thead><tr><th scope="col">Measure</th>${columns.map(({ name }) => html`<th scope="col">${name}</th>`)}</tr></thead>
 <tbody>${rows}</tbody></table></div>`;
 }

@@ -66,7 +66,7 @@ function diversityClause(before: Measured, after: Measured, direction: -1 | 0 | 
     return { kept, text: `, ${but} the samples collapsed: only ${percent(kept)} of the diversity is left` };
   if (kept < KEPT) return { kept, text: `, ${but} diversity fell to ${percent(kept)} of the pretrained model’s` };
   if (kept > 1.05) return { kept, text: `; diversity grew to ${percent(kept)} of the pretrained model’s` };
-  return { kept, text: `; diversity kept ${percent(kept)}` };
+  return { kept, text: `; ${percent(kept)} of the diversity was kept` };
 }
 
 /** Says so when samples show what was asked clearly less often: by a tenth or more. */

@@ -1,7 +1,9 @@
 // Written by npm run gen from the files of this folder.
 import { linear } from "./linear.ts";
 import { mixtureLogDensity } from "./mixture-log-density.ts";
+import { promptScore } from "./prompt-score.ts";
 import { quadratic } from "./quadratic.ts";
 import type { RewardKind } from "./reward.ts";
+import { styleScore } from "./style-score.ts";
 
-export const rewardKinds: readonly RewardKind[] = [linear, mixtureLogDensity, quadratic];
+export const rewardKinds: readonly RewardKind[] = [linear, mixtureLogDensity, promptScore, quadratic, styleScore];

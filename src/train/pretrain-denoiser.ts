@@ -8,14 +8,14 @@ import { type UNetConfig, unet, unetSpecs } from "../models/unet.ts";
 import { initialize } from "../nn/index.ts";
 import { input } from "../tensor/index.ts";
 import type { NetworkTask } from "./network-loop.ts";
-import type { PretrainConfig } from "./pretrain-config.ts";
+import type { DenoiserConfig } from "./pretrain-config.ts";
 
 /**
  * The denoising task of a text-to-image model: with x = √ᾱ x₀ + √(1−ᾱ) ε at a uniform train time, the network under the
  * prompt's text is regressed on ε, on x₀, or on v = √ᾱ ε − √(1−ᾱ) x₀ [salimans2022progressive]. Parameters are named
  * `unet.…` and `text_encoder.…`.
  */
-export function denoiserTask(config: PretrainConfig, pictures: PictureSet, tokenizer: PromptTokenizer): NetworkTask {
+export function denoiserTask(config: DenoiserConfig, pictures: PictureSet, tokenizer: PromptTokenizer): NetworkTask {
   const unetConfig = config.unet as UNetConfig;
   const textConfig = config.textEncoder as ClipTextConfig;
   const { batch } = config.train;

@@ -1,17 +1,19 @@
 import { join } from "node:path";
 import { withPrefix } from "../core/named-arrays.ts";
 import { loadPictures, loadTokenizer, splitOf } from "../data/index.ts";
+import { writeConvnet } from "../models/convnet-folder.ts";
 import type { RunDirectory } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { writeDiffusersFolder } from "../weights/index.ts";
 import type { TrainEvent } from "./events.ts";
 import { trainNetwork } from "./network-loop.ts";
-import type { PretrainConfig } from "./pretrain-config.ts";
+import { classifierNetwork, classifierTask } from "./pretrain-classifier.ts";
+import type { DenoiserConfig, PretrainConfig } from "./pretrain-config.ts";
 import { denoiserTask } from "./pretrain-denoiser.ts";
 
 /**
- * Trains a text-to-image model from scratch on the training pictures, and writes the averaged weights as a diffusers
- * folder `model/` in the run directory.
+ * Trains a network from scratch on the training pictures and writes its averaged weights to `model/` in the run
+ * directory: a text-to-image model as a diffusers folder, a classifier as config.json and model.safetensors.
  */
 export async function* pretrain(
   config: PretrainConfig,
@@ -20,11 +22,18 @@ export async function* pretrain(
   signal?: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
   const pictures = splitOf(await loadPictures(config.pictures), "train");
+  const model = join(directory.path, "model");
+  if (config.task === "classifier") {
+    const task = classifierTask(config, pictures);
+    const weights = yield* trainNetwork(runtime, task, config.train, directory, signal);
+    await writeConvnet(model, { config: classifierNetwork(config, pictures), weights });
+    return;
+  }
   const tokenizer = await loadTokenizer(config.tokenizer);
   const task = denoiserTask(config, pictures, tokenizer);
   const average = yield* trainNetwork(runtime, task, config.train, directory, signal);
   await writeDiffusersFolder(
-    join(directory.path, "model"),
+    model,
     {
       unet: { config: config.unet, weights: withPrefix(average, "unet.") },
       textEncoder: { config: config.textEncoder, weights: withPrefix(average, "text_encoder.") },
@@ -37,7 +46,7 @@ export async function* pretrain(
 }
 
 /** The noise schedule in the words of diffusers. */
-const schedulerConfig = ({ scheduler, prediction }: PretrainConfig) => ({
+const schedulerConfig = ({ scheduler, prediction }: DenoiserConfig) => ({
   _class_name: "DDPMScheduler",
   num_train_timesteps: scheduler.trainSteps,
   beta_schedule: scheduler.betaSchedule,

@@ -1,0 +1,107 @@
+import { ConfigError } from "../core/errors.ts";
+import { assetPath } from "../core/package-root.ts";
+import { classInPrompt } from "../models/class-in-prompt.ts";
+import { convnet } from "../models/convnet.ts";
+import { type Convnet, loadConvnet } from "../models/convnet-folder.ts";
+import { asConstants } from "../nn/index.ts";
+import type { Runtime } from "../runtime/index.ts";
+import { input, type Tensor } from "../tensor/index.ts";
+
+/** A compiled network of pictures [N, 3, side, side] in [0, 1], run in fixed-size blocks. */
+export interface PictureNetwork {
+  /** Outputs by name, [N, …]: `features` and the logits of each head. */
+  run(images: Float32Array): Promise<Record<string, Float32Array>>;
+  release(): Promise<void>;
+}
+
+/** Compiles the features and all heads of a classifier. */
+export async function openPictureNetwork(
+  runtime: Runtime,
+  { config, weights }: Convnet,
+  block: number,
+): Promise<PictureNetwork> {
+  const { features, logits } = convnet(
+    asConstants(weights),
+    config,
+    input("images", [block, 3, config.side, config.side]),
+  );
+  const outputs: Record<string, Tensor> = { features, ...logits };
+  const program = await runtime.compile(outputs);
+  const size = 3 * config.side ** 2;
+  return {
+    async run(images) {
+      const n = images.length / size;
+      const results = Object.fromEntries(
+        Object.entries(outputs).map(([name, { shape }]) => [name, new Float32Array(n * shape[1]!)]),
+      );
+      for (let start = 0; start < n; start += block) {
+        const count = Math.min(block, n - start);
+        const chunk = new Float32Array(block * size);
+        chunk.set(images.subarray(start * size, (start + count) * size));
+        for (const [name, data] of Object.entries(await program.run({ images: chunk }))) {
+          const width = outputs[name]!.shape[1]!;
+          results[name]!.set(data.subarray(0, count * width), start * width);
+        }
+      }
+      return results;
+    },
+    release: () => program.release(),
+  };
+}
+
+/** The feature network of the metrics: which animal, style and background a picture has, as a vector. */
+export interface FeatureNetwork {
+  readonly size: number;
+  /** images [N, 3, 32, 32] → [N, size]. */
+  features(images: Float32Array): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+export async function openFeatures(
+  runtime: Runtime,
+  block: number,
+  path = assetPath("models/features"),
+): Promise<FeatureNetwork> {
+  const loaded = await loadConvnet(path);
+  const network = await openPictureNetwork(runtime, loaded, block);
+  return {
+    size: loaded.config.features,
+    features: async (images) => (await network.run(images)).features!,
+    release: network.release,
+  };
+}
+
+/** The classifier behind `promptAgreement`. */
+export interface AgreementNetwork {
+  /** images [N, 3, 32, 32] and their prompts → [N]: 1 where the likeliest animal is the one the prompt names, else 0. */
+  agrees(images: Float32Array, prompts: readonly string[]): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+export async function openAgreement(
+  runtime: Runtime,
+  block: number,
+  path = assetPath("models/agreement"),
+): Promise<AgreementNetwork> {
+  const loaded = await loadConvnet(path);
+  const classes = loaded.config.heads.animal;
+  if (!classes) throw new ConfigError(`Agreement needs a classifier with a head "animal", but ${path} has none.`);
+  const network = await openPictureNetwork(runtime, loaded, block);
+  return {
+    async agrees(images, prompts) {
+      const asked = prompts.map((prompt) => classInPrompt(prompt, classes));
+      const { animal } = await network.run(images);
+      const likeliest = argmaxRows(animal!, classes.length);
+      return Float32Array.from(asked, (label, b) => Number(likeliest[b] === label));
+    },
+    release: network.release,
+  };
+}
+
+/** Index of the largest of each row of [N, K]. */
+export function argmaxRows(values: Float32Array, K: number): Int32Array {
+  return Int32Array.from({ length: values.length / K }, (_, row) => {
+    const scores = values.subarray(row * K, (row + 1) * K);
+    return scores.indexOf(scores.reduce((a, b) => Math.max(a, b)));
+  });
+}

@@ -1,11 +1,7 @@
 // Measures the four small networks, bundled or in other folders, and prints what their cards state.
 //   npm run build && node scripts/measure-networks.mjs [NAME=DIR …]     NAME: style-score, prompt-score, agreement, features
 import { assetPath } from "../dist/core/package-root.js";
-import {
-  loadPictures,
-  plainClassifierAugmentation as plain,
-  splitOf,
-} from "../dist/data/index.js";
+import { loadPictures, plainClassifierAugmentation as plain, splitOf } from "../dist/data/index.js";
 import { classAccuracy } from "../dist/evaluate/class-test.js";
 import { testStyleScore } from "../dist/evaluate/style-test.js";
 import { convnet } from "../dist/models/convnet.js";
@@ -13,8 +9,8 @@ import { loadConvnet } from "../dist/models/convnet-folder.js";
 import { asConstants } from "../dist/nn/index.js";
 import { styleScore } from "../dist/rewards/index.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
-import { openPictureNetwork, openScores } from "../dist/sample/picture-networks.js";
-import { gradient, input } from "../dist/tensor/index.js";
+import { openConvnet, openPictureProgram } from "../dist/sample/picture-networks.js";
+import { fill, gradient, input } from "../dist/tensor/index.js";
 
 const BLOCK = 64;
 const SEED = 90210; // no training uses it
@@ -22,7 +18,8 @@ const heldOut = ["bear", "camel", "dolphin", "duck", "frog", "horse", "mouse", "
 
 const given = process.argv.slice(2).map((argument) => argument.split("="));
 const names = ["style-score", "prompt-score", "agreement", "features"];
-const chosen = given.length > 0 ? Object.fromEntries(given) : Object.fromEntries(names.map((n) => [n, assetPath(`models/${n}`)]));
+const chosen =
+  given.length > 0 ? Object.fromEntries(given) : Object.fromEntries(names.map((n) => [n, assetPath(`models/${n}`)]));
 
 const pictures = await loadPictures(assetPath("pictures/animals-32"));
 const train = splitOf(pictures, "train");
@@ -37,7 +34,7 @@ for (const [name, path] of Object.entries(chosen)) {
   console.log(`  parameters ${count}`);
   await timing(loaded);
   if (name === "style-score") await style(path);
-  const network = await openPictureNetwork(runtime, loaded, BLOCK);
+  const network = await openConvnet(runtime, loaded, BLOCK);
   for (const [head, classes] of Object.entries(loaded.config.heads)) {
     const accuracy = (set, augmentation, n = 2048) =>
       classAccuracy(network, head, classes, set, { seed: SEED, n, augmentation });
@@ -45,7 +42,13 @@ for (const [name, path] of Object.entries(chosen)) {
     line.push(["softened", await accuracy(train, { ...plain, softShare: 1, softStd: 1 })]);
     if (head !== "style") line.push(["unseen styles", await accuracy(test, plain)]);
     if (head === "style") {
-      line.push(["held-out animals", await accuracy(only(train, ({ animal }) => heldOut.includes(animal)), plain)]);
+      line.push([
+        "held-out animals",
+        await accuracy(
+          only(train, ({ animal }) => heldOut.includes(animal)),
+          plain,
+        ),
+      ]);
     }
     console.log(`  ${head}: ${line.map(([what, share]) => `${what} ${share.toFixed(3)}`).join(", ")}`);
   }
@@ -54,18 +57,20 @@ for (const [name, path] of Object.entries(chosen)) {
 
 async function style(path) {
   const reward = await styleScore({ path }).load();
-  const scores = await openScores(runtime, reward, 32, BLOCK);
+  const build = (images) => ({ score: reward.score({ images, prompts: fill([BLOCK, 1], 0) }) });
+  const program = await openPictureProgram(runtime, build, 32, BLOCK);
+  const score = async (images) => (await program.run(images)).score;
   for (const [what, keep] of [
     ["held-out animals", ({ animal }) => heldOut.includes(animal)],
     ["all animals", () => true],
   ]) {
-    const { change, ...rest } = await testStyleScore(scores.score, only(train, keep), ["fluent-emoji"], {
+    const { change, ...rest } = await testStyleScore(score, only(train, keep), ["fluent-emoji"], {
       seed: SEED,
       augmented: 2048,
     });
     console.log(`  ${what}: ${show(rest)}; change / gap: ${show(change)}`);
   }
-  await scores.release();
+  await program.release();
 }
 
 async function timing({ config, weights }) {
@@ -75,7 +80,10 @@ async function timing({ config, weights }) {
   const forward = await runtime.compile({ first });
   const both = await runtime.compile({ first, slope: gradient(first.sum(), [images])[0] });
   const feeds = { images: new Float32Array(images.size).fill(0.5) };
-  for (const [what, program] of [["forward", forward], ["forward and gradient", both]]) {
+  for (const [what, program] of [
+    ["forward", forward],
+    ["forward and gradient", both],
+  ]) {
     const times = [];
     for (let k = 0; k < 12; k++) {
       const start = performance.now();

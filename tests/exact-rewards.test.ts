@@ -3,7 +3,7 @@ import { ShapeError } from "../src/core/errors.ts";
 import { Rng } from "../src/core/rng.ts";
 import { type ExactReward, rewardAt } from "../src/models/exact-target.ts";
 import { mixtureOf } from "../src/models/mixture.ts";
-import { linear, mixtureLogDensity, quadratic } from "../src/rewards/index.ts";
+import { linear, mixtureLogDensity, quadratic, type RewardKind } from "../src/rewards/index.ts";
 import { evaluate, fill, gradient, input, type Tensor } from "../src/tensor/index.ts";
 
 const B = 6;
@@ -15,7 +15,7 @@ const mixture = {
   stds: [0.5, 0.3],
   weights: [1, 3],
 };
-const cases = [
+const cases: readonly { kind: RewardKind; options: object; exact: ExactReward }[] = [
   {
     kind: quadratic,
     options: { center: [0.1, -0.4, 0.7], tau: 0.8 },
@@ -23,7 +23,7 @@ const cases = [
   },
   { kind: linear, options: { k: [1, -2, 0.5] }, exact: { kind: "linear", k: [1, -2, 0.5] } },
   { kind: mixtureLogDensity, options: mixture, exact: { kind: "mixture-log-density", mixture: mixtureOf(mixture) } },
-] as const;
+];
 
 test.each(cases.map((c) => [c.exact.kind, c] as const))(
   "%s: values are those of the exact reward and gradients those of its differences",
@@ -41,7 +41,7 @@ test.each(cases.map((c) => [c.exact.kind, c] as const))(
       const at = (d: number, step: number) =>
         rewardAt(
           x.map((v, e) => (e === d ? v + step : v)),
-          exact as ExactReward,
+          exact,
         );
       expect(Math.abs(values![b]! - at(0, 0))).toBeLessThan(1e-5 * (1 + Math.abs(at(0, 0)))); // constants are float32
       for (let d = 0; d < 3; d++) {

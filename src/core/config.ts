@@ -28,7 +28,10 @@ export async function readConfigFile(path: string): Promise<ConfigData> {
   return data;
 }
 
-/** Applies `a.b=v` overrides in order; v is parsed as YAML. Returns a new configuration. */
+/**
+ * Applies `a.b=v` overrides in order; v is parsed as YAML. Another `kind` drops the options of the kind before it. Returns
+ * a new configuration.
+ */
 export function applyOverrides(config: ConfigData, overrides: readonly string[]): ConfigData {
   const result = structuredClone(config);
   for (const override of overrides) {
@@ -42,24 +45,33 @@ export function applyOverrides(config: ConfigData, overrides: readonly string[])
       if (!isMapping(level[key])) level[key] = {};
       level = level[key] as ConfigData;
     }
+    const key = path[path.length - 1]!;
+    let value: unknown;
     try {
-      level[path[path.length - 1]!] = parseYaml(override.slice(at + 1));
+      value = parseYaml(override.slice(at + 1));
     } catch (error) {
       throw new ConfigError(`--set ${override}: the value is not valid YAML: ${(error as Error).message}`);
     }
+    if (key === "kind" && level.kind !== undefined && level.kind !== value) {
+      for (const old of Object.keys(level)) delete level[old];
+    }
+    level[key] = value;
   }
   return result;
 }
 
-/** Later mappings win key by key; anything that is not a mapping is replaced whole. */
+/** Later mappings win key by key; anything that is not a mapping, or is of another `kind`, is replaced whole. */
 export function mergeConfig(base: ConfigData, over: ConfigData): ConfigData {
   const result = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const before = result[key];
-    result[key] = isMapping(before) && isMapping(value) ? mergeConfig(before, value) : value;
+    result[key] = isMapping(before) && isMapping(value) && sameKind(before, value) ? mergeConfig(before, value) : value;
   }
   return result;
 }
+
+const sameKind = (before: ConfigData, after: ConfigData): boolean =>
+  before.kind === undefined || after.kind === undefined || before.kind === after.kind;
 
 /** Checks data against a schema. Every problem becomes one line: key, what was expected, what came, nearest known name. */
 export function parseConfig<T>(schema: z.ZodType<T>, data: unknown, source: string): T {

@@ -9,14 +9,16 @@ import type { NoiseSchedule } from "./schedule.ts";
 
 /** Options every sampler has. */
 export const commonOptions = {
-  /** Number T of steps. */
-  steps: z.int().min(1).default(50),
-  /** Guidance scale w: out = out_uncond + w (out_prompt − out_uncond); 1 = the prompt's prediction alone. */
-  guidance: z.number().min(0).default(1),
+  steps: z.int().min(1).default(50).describe("number T of steps"),
+  /** out = out_uncond + w (out_prompt − out_uncond) */
+  guidance: z.number().min(0).default(1).describe("guidance scale; 1 = the prediction for the prompt alone"),
 };
 
 /** Options of samplers that walk down a model's own noise schedule. */
-export const diffusionOptions = { ...commonOptions, grid: z.enum(grids).default("leading") };
+export const diffusionOptions = {
+  ...commonOptions,
+  grid: z.enum(grids).default("leading").describe("which levels are visited"),
+};
 
 interface CommonOptions {
   steps: number;
@@ -48,6 +50,8 @@ export interface SamplerDefinition<Schema extends z.ZodType<CommonOptions>> {
 /** A sampler with its options applied. */
 export interface Sampler {
   readonly kind: string;
+  /** Options after defaults, for the run's configuration. */
+  readonly options: unknown;
   readonly guidance: number;
   /** Throws ConfigError when the model's prediction or the number of steps does not fit. */
   chain(model: SampledModel): Chain;
@@ -71,6 +75,7 @@ export function defineSampler<Schema extends z.ZodType<CommonOptions>>(
     const options = schema.parse(given ?? {});
     return {
       kind,
+      options,
       guidance: options.guidance,
       chain({ scheduler, prediction }) {
         if (!predictions.includes(prediction)) {

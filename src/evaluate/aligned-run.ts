@@ -1,21 +1,22 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Rng } from "../core/rng.ts";
 import { type RunDirectory, type RunSummary, writeJsonAtomic, writeSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
-import type { RunConfig } from "../train/config.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { finetune } from "../train/finetune.ts";
-import { type Parts, prepare, rewardsByPrompt } from "../train/prepare.ts";
+import { type Parts, prepare } from "../train/prepare.ts";
+import { recordedConfig, type TrainConfig } from "../train/values.ts";
 import { writeSafetensorsFile } from "../weights/index.ts";
-import { type ExactPoints, exactSummary } from "./exact.ts";
-import { type Judges, pointJudges } from "./judges.ts";
-import { type Measured, measureModel, priorDistances } from "./measure.ts";
-import { openPictureJudges } from "./picture-judges.ts";
+import type { ExactPoints } from "./exact.ts";
+import { exactOfRun } from "./exact-of-run.ts";
+import { type Judges, openJudges } from "./judges.ts";
+import { type Measured, measureModel, measuringBlock, priorDistances } from "./measure.ts";
 import { writePairs } from "./sample-pairs.ts";
 
 export interface AlignedRunOptions {
-  config: RunConfig;
+  config: TrainConfig;
+  /** What `prepare` made of the configuration, by a caller that did so before it opened the directory. */
+  parts?: Parts;
   runtime: Runtime;
   directory: RunDirectory;
   signal?: AbortSignal | undefined;
@@ -26,8 +27,6 @@ export interface AlignedRunOptions {
 }
 
 const pointsShown = 2000;
-/** Points of a world sampled together: their networks are tiny. */
-const worldBlock = 1000;
 
 /**
  * The whole of a finetuning run: measure the pretrained model, finetune, measure again with the same noise, and write
@@ -36,15 +35,16 @@ const worldBlock = 1000;
 export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<TrainEvent, RunSummary | undefined> {
   const { config, runtime, directory, signal, onStage, clock } = options;
   const started = clock();
-  const parts = await prepare(config);
+  const { parts = await prepare(config) } = options;
   const isWorld = parts.model.prior !== undefined;
-  const judges = isWorld ? pointJudges(parts.model) : await openPictureJudges(runtime, config.train.block);
+  const block = measuringBlock(parts, config.train.block);
+  const judges = await openJudges(runtime, parts.model, config.train.block);
   const measuring = measurer(options, parts, judges);
   const before = await measuring("before", undefined, config.evaluate.seed, config.evaluate.imagesPerPrompt);
 
   const quick = Math.min(config.evaluate.imagesPerPrompt, isWorld ? 1000 : 4);
   const { policy, finished } = yield* finetune({
-    config,
+    config: recordedConfig(config),
     parts,
     runtime,
     directory,
@@ -53,7 +53,7 @@ export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<Tr
       const { summary } = await measureModel(runtime, parts, trained, {
         imagesPerPrompt: Math.max(2, quick),
         seed: config.evaluate.seed + 2,
-        block: isWorld ? worldBlock : config.train.block,
+        block,
         judges,
       });
       const { images: _, seeds: __, ...numbers } = summary;
@@ -66,7 +66,11 @@ export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<Tr
   const after = await measuring("after", policy, config.evaluate.seed, config.evaluate.imagesPerPrompt);
   const again = await measuring("prior floor", undefined, config.evaluate.seed + 1, config.evaluate.imagesPerPrompt);
   onStage?.("exact", 0);
-  const exact = isWorld && (await measureExact(options, parts, policy));
+  const exact = await exactOfRun(runtime, parts, config, policy, {
+    samples: config.evaluate.imagesPerPrompt,
+    seed: config.evaluate.seed,
+    signal,
+  });
   const summary: RunSummary = {
     before: before.summary,
     after: { ...after.summary, ...priorDistances(after, before, again, judges.kernel) },
@@ -90,27 +94,11 @@ const measurer =
     measureModel(runtime, parts, policy, {
       imagesPerPrompt,
       seed,
-      block: parts.model.prior ? worldBlock : config.train.block,
+      block: measuringBlock(parts, config.train.block),
       judges,
       onProgress: (fraction) => onStage?.(stage, fraction),
       signal,
     });
-
-async function measureExact(
-  { config, runtime }: AlignedRunOptions,
-  parts: Parts,
-  policy: Parameters<typeof exactSummary>[3],
-) {
-  const { beta = 1, priorStrength = 1 } = parts.objective.options as { beta?: number; priorStrength?: number };
-  if (priorStrength !== 1) return undefined; // the tempered target has no closed form
-  const rewards = await rewardsByPrompt(config);
-  return exactSummary(runtime, parts, rewards, policy, {
-    beta,
-    samples: config.evaluate.imagesPerPrompt,
-    seed: new Rng(config.evaluate.seed).integers(1, 2 ** 31, { purpose: "evaluation" })[0]!,
-    block: worldBlock,
-  });
-}
 
 /** The first points of a two-dimensional world, for the report's picture. */
 async function writePoints(run: string, { before, after, target }: ExactPoints, parts: Parts): Promise<void> {

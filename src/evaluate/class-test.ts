@@ -1,10 +1,10 @@
 import { Rng } from "../core/rng.ts";
 import { type ClassifierAugmentation, type LabelName, labelledBatch, type PictureSet } from "../data/index.ts";
-import { argmaxRows, type PictureNetwork } from "../sample/picture-networks.ts";
+import { argmaxRows, type PictureProgram } from "../sample/picture-networks.ts";
 
 /** Share of `n` fresh augmented pictures, classes of `head` balanced where it can be, whose likeliest class is theirs. */
 export async function classAccuracy(
-  network: PictureNetwork,
+  network: PictureProgram,
   head: LabelName,
   classes: readonly string[],
   set: PictureSet,

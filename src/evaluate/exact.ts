@@ -8,7 +8,7 @@ import type { Mixture } from "../models/mixture.ts";
 import type { ExactMeasures, ExactReference, ExactSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
-import type { Parts } from "../train/prepare.ts";
+import type { SamplingParts } from "../train/prepare.ts";
 import { logPathRatio } from "./path-ratio.ts";
 import { samplePolicy } from "./sample-policy.ts";
 
@@ -20,6 +20,7 @@ export interface ExactOptions {
   samples: number;
   seed: number;
   block: number;
+  signal?: AbortSignal | undefined;
 }
 
 /** What was compared, for a picture: points [n, D] of the first prompt. */
@@ -35,11 +36,11 @@ export interface ExactPoints {
  */
 export async function exactSummary(
   runtime: Runtime,
-  parts: Parts,
+  parts: SamplingParts,
   rewards: Readonly<Record<string, ExactReward | undefined>>,
   policy: NamedArrays,
   options: ExactOptions,
-): Promise<{ summary: ExactSummary; points: ExactPoints } | undefined> {
+): Promise<{ summary: ExactSummary; points: ExactPoints; samples: number } | undefined> {
   const { prior } = parts.model;
   if (!prior || Object.values(rewards).some((reward) => !reward)) return undefined;
   const results: Record<string, ExactMeasures> = {};
@@ -59,24 +60,24 @@ export async function exactSummary(
   }
   const all = Object.values(results);
   const summary = all.length === 1 ? all[0]! : { ...average(all), prompts: results };
-  return { summary, points: points! };
+  return { summary, points: points!, samples: Math.max(options.samples, LEAST_SAMPLES) };
 }
 
 async function measurePrompt(
   runtime: Runtime,
-  parts: Parts,
+  parts: SamplingParts,
   prompt: string,
   prior: Mixture,
   reward: ExactReward,
   policy: NamedArrays,
-  { beta, samples, seed, block }: ExactOptions,
+  { beta, samples, seed, block, signal }: ExactOptions,
 ): Promise<{ measures: ExactMeasures; points: ExactPoints }> {
   const n = Math.max(samples, LEAST_SAMPLES);
   const dimension = prior.means[0]!.length;
   const rng = new Rng(seed);
   const target = exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step: 0 });
   const again = exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step: 3 });
-  const request = { prompts: new Array<string>(n).fill(prompt), seed, purpose: "evaluation", block } as const;
+  const request = { prompts: new Array<string>(n).fill(prompt), seed, purpose: "evaluation", block, signal } as const;
   const paths = await samplePolicy(runtime, parts, policy, { ...request, keepStates: true });
   const after = last(paths);
   const before = last(await samplePolicy(runtime, parts, undefined, request));

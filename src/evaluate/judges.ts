@@ -1,5 +1,7 @@
 import type { Model } from "../models/index.ts";
+import type { Runtime } from "../runtime/index.ts";
 import { sizeOf } from "../tensor/index.ts";
+import { openPictureJudges } from "./picture-judges.ts";
 
 /** What looks at samples in an evaluation: never the network that rewards them. */
 export interface Judges {
@@ -16,3 +18,7 @@ export const pointJudges = (model: Model): Judges => ({
   features: async (points) => ({ data: points, size: sizeOf(model.imageShape) }),
   kernel: "rbf",
 });
+
+/** The judges that fit a model's samples. */
+export const openJudges = async (runtime: Runtime, model: Model, block: number): Promise<Judges> =>
+  model.prior ? pointJudges(model) : openPictureJudges(runtime, block);

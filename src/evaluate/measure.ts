@@ -3,9 +3,15 @@ import { diversity, kernelDistance } from "../metrics/index.ts";
 import type { ModelSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { openScorer } from "../sample/image-scorer.ts";
-import type { Parts } from "../train/prepare.ts";
+import type { SamplingParts } from "../train/prepare.ts";
 import type { Judges } from "./judges.ts";
 import { samplePolicy } from "./sample-policy.ts";
+
+/** Points of a world sampled together: their networks are tiny. */
+const worldBlock = 1000;
+
+/** Samples advanced together while measuring: `block` of a configuration, more in exact worlds. */
+export const measuringBlock = ({ model }: SamplingParts, block: number): number => (model.prior ? worldBlock : block);
 
 export interface MeasureOptions {
   imagesPerPrompt: number;
@@ -33,7 +39,7 @@ export interface Measured {
  */
 export async function measureModel(
   runtime: Runtime,
-  parts: Parts,
+  parts: SamplingParts,
   policy: NamedArrays | undefined,
   { imagesPerPrompt, seed, block, judges, onProgress, signal }: MeasureOptions,
 ): Promise<Measured> {

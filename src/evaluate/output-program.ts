@@ -4,10 +4,10 @@ import { columnsInput, levelColumns } from "../sample/chain-columns.ts";
 import { conditionInputs } from "../sample/chain-sampler.ts";
 import { guided } from "../sample/guided.ts";
 import { input } from "../tensor/index.ts";
-import type { Parts } from "../train/prepare.ts";
+import type { SamplingParts } from "../train/prepare.ts";
 
 /** The guided output of the network at given states: inputs `x`, `columns`, conditions; output `out`. */
-export function compileOutput(runtime: Runtime, parts: Parts, params: Params, block: number): Promise<Program> {
+export function compileOutput(runtime: Runtime, parts: SamplingParts, params: Params, block: number): Promise<Program> {
   const { model, guidance } = parts;
   const shape = [block, ...model.shape];
   const x = input("x", shape);

@@ -4,7 +4,7 @@ import { levelRow, rowsOf } from "../sample/chain-columns.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import { encodePrompts } from "../sample/conditions.ts";
 import { sizeOf } from "../tensor/index.ts";
-import type { Parts } from "../train/prepare.ts";
+import type { SamplingParts } from "../train/prepare.ts";
 import { compileOutput } from "./output-program.ts";
 
 /**
@@ -13,7 +13,7 @@ import { compileOutput } from "./output-program.ts";
  */
 export async function logPathRatio(
   runtime: Runtime,
-  parts: Parts,
+  parts: SamplingParts,
   paths: Trajectories,
   block: number,
 ): Promise<Float64Array> {

@@ -5,7 +5,7 @@ import { asConstants } from "../nn/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { openChainSampler, type Trajectories } from "../sample/chain-sampler.ts";
 import { encodePrompts } from "../sample/conditions.ts";
-import type { Parts } from "../train/prepare.ts";
+import type { SamplingParts } from "../train/prepare.ts";
 
 export interface PolicySamples {
   /** One per trajectory. */
@@ -24,7 +24,7 @@ export interface PolicySamples {
  */
 export async function samplePolicy(
   runtime: Runtime,
-  parts: Parts,
+  parts: SamplingParts,
   policy: NamedArrays | undefined,
   { prompts, seed, purpose, block, keepStates = false, onProgress, signal }: PolicySamples,
 ): Promise<Trajectories> {

@@ -98,18 +98,21 @@ export interface Objective {
   readonly options: unknown;
   losses(batch: TransitionBatch): Losses;
 }
-export interface ObjectiveKind<Options = unknown> {
+/** A registered objective: call it with options, or let a configuration name its kind. */
+// biome-ignore lint/suspicious/noExplicitAny: a list of kinds takes each kind's own options
+export interface ObjectiveKind<Options = any> {
   readonly kind: string;
   readonly paper: string;
   readonly summary: string;
   readonly options: z.ZodType<Options>;
-  (options?: unknown): Objective;
+  /** Options not given take their defaults. Throws a ZodError for options that do not fit. */
+  (options?: Partial<Options>): Objective;
 }
 
 /** Defines an objective; everything else (programs, accumulation, logging, refusals) follows from what it states. */
 export function defineObjective<Options>(definition: ObjectiveDefinition<Options>): ObjectiveKind<Options> {
   const { kind, paper, summary, options: schema } = definition;
-  const make = (given: unknown = {}): Objective => {
+  const make = (given: Partial<Options> = {}): Objective => {
     const options = schema.parse(given);
     return {
       kind,

@@ -2,7 +2,7 @@ import { counted, grouped, significant } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { type LineChart, lineChart, type Point, type Series, seriesClass, seriesDash } from "./line-chart.ts";
 
-/** A line chart with what belongs to it on the page. Points that are not finite are left out, and counted. */
+/** A line chart with what belongs to it on the page. Every series has finite points; others are left out and counted. */
 export interface Figure extends LineChart {
   id: string;
   title: string;
@@ -16,23 +16,29 @@ const MAX_ROWS = 60;
 
 /** Title, chart, a legend that also tells start, end and extremes of every curve, and the numbers behind it. */
 export function curveFigure(figure: Figure): Html {
-  const finite = figure.series.map((one) => ({ ...one, points: one.points.filter(({ y }) => Number.isFinite(y)) }));
-  const series = finite.filter(({ points }) => points.length > 0);
-  const drawn = series.map((one) => ({ ...one, points: thinned(one.points) }));
-  const group = Math.max(...series.map(({ points }) => Math.ceil(points.length / MAX_POINTS)));
-  const lost = figure.series.reduce((sum, { points }) => sum + points.filter(({ y }) => !Number.isFinite(y)).length, 0);
-  const notes = [
-    figure.note,
-    group > 1 ? `Each point is the mean of up to ${group} updates.` : undefined,
-    lost > 0 ? `${counted(lost, "value")} not finite and left out.` : undefined,
-  ].filter((note) => note !== undefined);
-  const summary = series.map(({ name, points }) => sentence(name, points, figure.xLabel)).join(" ");
-  return html`<figure class="chart" aria-labelledby="${figure.id}">
-<figcaption><h3 id="${figure.id}">${figure.title}</h3>${notes.length > 0 ? html`<p>${notes.join(" ")}</p>` : undefined}</figcaption>
-${lineChart(figure.id, figure.title, summary, { ...figure, series: drawn })}
+  const { id, title, xLabel } = figure;
+  const series = figure.series.map((one) => ({ ...one, points: one.points.filter(isFinitePoint) }));
+  const drawn = figure.series.map((one) => ({ ...one, points: thinned(one.points) }));
+  const summary = series.map(({ name, points }) => sentence(name, points, xLabel)).join(" ");
+  const about = [figure.note, ...notes(figure)].filter((note) => note !== undefined).join(" ");
+  return html`<figure class="chart" aria-labelledby="${id}">
+<figcaption><h3 id="${id}">${title}</h3>${about ? html`<p>${about}</p>` : undefined}</figcaption>
+${lineChart(id, title, summary, { ...figure, series: drawn })}
 ${legend(figure, series)}
 ${dataTable(figure, drawn)}
 </figure>`;
+}
+
+const isFinitePoint = ({ y }: Point): boolean => Number.isFinite(y);
+
+/** What drawing has changed. */
+function notes({ series }: Figure): string[] {
+  const largest = Math.max(...series.map(({ points }) => groupSize(points)));
+  const lost = series.reduce((sum, { points }) => sum + points.length - points.filter(isFinitePoint).length, 0);
+  return [
+    ...(largest > 1 ? [`Each point is the mean of up to ${largest} neighbouring values.`] : []),
+    ...(lost > 0 ? [`Left out: ${counted(lost, "value")} not finite.`] : []),
+  ];
 }
 
 /** Where a curve starts, ends, and is lowest and highest. */
@@ -93,19 +99,21 @@ function evenly<Item>(items: readonly Item[], count: number): Item[] {
   return Array.from({ length: count }, (_, k) => items[Math.round((k * (items.length - 1)) / (count - 1))]!);
 }
 
-/** Means of groups of neighbouring points, so that at most MAX_POINTS stay. */
+const groupSize = (points: readonly Point[]): number => Math.ceil(points.length / MAX_POINTS);
+
+/** Means over groups of neighbouring points, so that at most MAX_POINTS stay, all finite. */
 function thinned(points: readonly Point[]): Point[] {
-  const group = Math.ceil(points.length / MAX_POINTS);
-  if (group <= 1) return [...points];
+  const group = groupSize(points);
+  if (group <= 1) return points.filter(isFinitePoint);
   return Array.from({ length: Math.ceil(points.length / group) }, (_, k) => {
-    const part = points.slice(k * group, (k + 1) * group);
-    const mean = (of: (point: Point) => number | undefined) =>
-      part.reduce((sum, point) => sum + (of(point) ?? Number.NaN), 0) / part.length;
-    return {
-      x: Math.round(mean(({ x }) => x)),
-      y: mean(({ y }) => y),
-      low: mean(({ low }) => low),
-      high: mean(({ high }) => high),
-    };
-  });
+    const whole = points.slice(k * group, (k + 1) * group);
+    const finite = whole.filter(isFinitePoint);
+    const [x, y] = [Math.round(mean(whole.map((point) => point.x))), mean(finite.map((point) => point.y))];
+    const [low, high] = (["low", "high"] as const).map((side) =>
+      mean(finite.map((point) => point[side] ?? Number.NaN)),
+    );
+    return { x, y, low: low!, high: high! };
+  }).filter(isFinitePoint);
 }
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -106,18 +106,20 @@ function band(points: readonly Point[], index: number, x: Scale, y: Scale): Html
 
 function curve({ name, points, markers = false }: Series, index: number, x: Scale, y: Scale): Html {
   const line = points.map((point) => `${x(point.x)} ${y(point.y)}`).join("L");
-  return html`<path class="line ${seriesClass(index)}" stroke-dasharray="${seriesDash(index)}" d="M${line}"/>${(
-    markers ? points : []
-  ).map((point) => {
+  const rising = points.at(-1)!.y > points[0]!.y;
+  const dots = (markers ? points : []).map((point) => {
     const hover = `${name}, ${significant(point.x, 6)}: ${significant(point.y)}`;
     return html`<circle class="dot ${seriesClass(index)}" cx="${x(point.x)}" cy="${y(point.y)}" r="3.5"><title>${hover}</title></circle>`;
-  })}${points.map((point) => point.label && pointLabel(point.label, x(point.x), y(point.y)))}`;
+  });
+  const labels = points.map(({ label, ...point }) => label && pointLabel(label, x(point.x), y(point.y), rising));
+  return html`<path class="line ${seriesClass(index)}" stroke-dasharray="${seriesDash(index)}" d="M${line}"/>${dots}${labels}`;
 }
 
-/** On the side of the point where the drawing has room. */
-function pointLabel(label: string, x: number, y: number): Html {
+/** Towards the middle of the drawing, on the side of the point where the curve does not run. */
+function pointLabel(label: string, x: number, y: number, rising: boolean): Html {
   const right = x > WIDTH / 2;
-  return html`<text class="note" x="${tenths(right ? x - 2 : x + 2)}" y="${tenths(y - 10)}" text-anchor="${right ? "end" : "start"}">${label}</text>`;
+  const above = right === rising;
+  return html`<text class="note" x="${tenths(right ? x - 2 : x + 2)}" y="${tenths(above ? y - 10 : y + 19)}" text-anchor="${right ? "end" : "start"}">${label}</text>`;
 }
 
 /** At the right end of each curve: its name, or its last value when it is the only curve and bears no other label. */

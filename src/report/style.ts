@@ -89,7 +89,7 @@ svg .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
 svg .band { opacity: .14; stroke: none; }
 svg .dot { stroke: var(--page); stroke-width: 1.25; }
 svg .reference { stroke: var(--ink); stroke-width: 1.75; stroke-linecap: round; }
-svg .note { fill: var(--ink); paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }
+svg .note { fill: var(--ink); }
 svg text.end { font-weight: 600; }
 svg .points { fill: none; stroke-width: 2.6; stroke-linecap: round; opacity: .55; }
 .line.series-0, .points.series-0 { stroke: var(--series-0); }
@@ -97,11 +97,16 @@ svg .points { fill: none; stroke-width: 2.6; stroke-linecap: round; opacity: .55
 .line.series-2, .points.series-2 { stroke: var(--series-2); }
 .line.series-3, .points.series-3 { stroke: var(--series-3); }
 .line.series-4, .points.series-4 { stroke: var(--series-4); }
-.band.series-0, .dot.series-0, text.series-0 { fill: var(--series-0); }
-.band.series-1, .dot.series-1, text.series-1 { fill: var(--series-1); }
-.band.series-2, .dot.series-2, text.series-2 { fill: var(--series-2); }
-.band.series-3, .dot.series-3, text.series-3 { fill: var(--series-3); }
-.band.series-4, .dot.series-4, text.series-4 { fill: var(--series-4); }
+.band.series-0, .dot.series-0 { fill: var(--series-0); }
+text.series-0 { fill: color-mix(in srgb, var(--series-0) 72%, var(--ink)); }
+.band.series-1, .dot.series-1 { fill: var(--series-1); }
+text.series-1 { fill: color-mix(in srgb, var(--series-1) 72%, var(--ink)); }
+.band.series-2, .dot.series-2 { fill: var(--series-2); }
+text.series-2 { fill: color-mix(in srgb, var(--series-2) 72%, var(--ink)); }
+.band.series-3, .dot.series-3 { fill: var(--series-3); }
+text.series-3 { fill: color-mix(in srgb, var(--series-3) 72%, var(--ink)); }
+.band.series-4, .dot.series-4 { fill: var(--series-4); }
+text.series-4 { fill: color-mix(in srgb, var(--series-4) 72%, var(--ink)); }
 .legend { width: 100%; font-size: .8125rem; }
 .legend th, .legend td { padding: .2rem 0 .2rem .75rem; }
 .legend th:first-child { padding-left: 0; }

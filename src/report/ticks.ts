@@ -11,7 +11,9 @@ export function linearTicks(low: number, high: number, count = 5): Tick[] {
   if (!(high > low)) return [{ value: low, label: significant(low) }];
   const rough = (high - low) / count;
   const magnitude = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((multiple) => multiple * magnitude).find((candidate) => candidate >= rough * 0.999)!;
+  // the step nearest to the rough one on a logarithmic scale: √2 lies between 1 and 2, √10 between 2 and 5, √50 between 5 and 10
+  const between = [Math.SQRT2, Math.sqrt(10), Math.sqrt(50)].filter((limit) => rough / magnitude > limit).length;
+  const step = [1, 2, 5, 10][between]! * magnitude;
   const decimals = Math.max(0, -Math.floor(Math.log10(step * 1.001)));
   const largest = Math.max(Math.abs(low), Math.abs(high));
   const plain = decimals <= 4 && largest < 1e6;

@@ -41,42 +41,53 @@ export type Reward =
     };
 
 /** What a reward file states. */
-export interface RewardDefinition<Options, Loaded = undefined> {
+export interface RewardDefinition<Schema extends z.ZodType, Loaded = undefined> {
   kind: string;
   /** One line for `nabla list rewards`. */
   summary: string;
-  options: z.ZodType<Options>;
+  options: Schema;
   /** Reads weights; runs once, after the whole configuration has been checked. */
-  load?(options: Options): Promise<Loaded>;
-  promptFeatures?(options: Options, loaded: Loaded): PromptFeatures;
-  exact?(options: Options): ExactReward;
-  score(input: GraphRewardInput, options: Options, loaded: Loaded): Tensor;
+  load?(options: z.output<Schema>): Promise<Loaded>;
+  promptFeatures?(options: z.output<Schema>, loaded: Loaded): PromptFeatures;
+  exact?(options: z.output<Schema>): ExactReward;
+  score(input: GraphRewardInput, options: z.output<Schema>, loaded: Loaded): Tensor;
 }
-export interface HostRewardDefinition<Options> {
+export interface HostRewardDefinition<Schema extends z.ZodType> {
   kind: string;
   summary: string;
-  options: z.ZodType<Options>;
-  host(input: HostRewardInput, options: Options): Promise<Float32Array>;
+  options: Schema;
+  host(input: HostRewardInput, options: z.output<Schema>): Promise<Float32Array>;
 }
 
+/** A reward with checked options, its weights not read yet: what `train` takes in place of a configured kind. */
+export type RewardValue = {
+  readonly kind: string;
+  /** Options after defaults, for the run's configuration. */
+  readonly options: unknown;
+  load(): Promise<Reward>;
+};
+
 /** A registered reward: call it with options for a value that `train` takes, or let a configuration name its kind. */
-export interface RewardKind<Options = unknown> {
+// biome-ignore lint/suspicious/noExplicitAny: a list of kinds takes each kind's own options
+export interface RewardKind<Options = any> {
   readonly kind: string;
   readonly summary: string;
   readonly differentiable: boolean;
-  readonly options: z.ZodType<Options>;
-  (options?: z.input<z.ZodType<Options>>): { kind: string; load(): Promise<Reward> };
+  readonly options: z.ZodType;
+  /** Throws a ZodError for options that do not fit. */
+  (options?: Options): RewardValue;
 }
 
 /** Defines a differentiable reward (`score` builds a graph) or a host reward (`host` computes numbers). */
-export function defineReward<Options, Loaded = undefined>(
-  definition: RewardDefinition<Options, Loaded> | HostRewardDefinition<Options>,
-): RewardKind<Options> {
+export function defineReward<Schema extends z.ZodType, Loaded = undefined>(
+  definition: RewardDefinition<Schema, Loaded> | HostRewardDefinition<Schema>,
+): RewardKind<z.input<Schema>> {
   const { kind, summary, options: schema } = definition;
-  const make = (given: unknown = {}) => {
-    const options = schema.parse(given);
+  const make = (given?: z.input<Schema>): RewardValue => {
+    const options = schema.parse(given ?? {});
     return {
       kind,
+      options,
       async load(): Promise<Reward> {
         if ("host" in definition) {
           return { kind, differentiable: false, score: (input) => definition.host(input, options) };

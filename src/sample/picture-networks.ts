@@ -7,47 +7,52 @@ import { asConstants } from "../nn/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { input, type Tensor } from "../tensor/index.ts";
 
-/** A compiled network of pictures [N, 3, side, side] in [0, 1], run in fixed-size blocks. */
-export interface PictureNetwork {
-  /** Outputs by name, [N, …]: `features` and the logits of each head. */
+/** A compiled function of pictures [N, 3, side, side] in [0, 1], run in fixed-size blocks. */
+export interface PictureProgram {
+  /** Outputs by name, [N, …]. */
   run(images: Float32Array): Promise<Record<string, Float32Array>>;
   release(): Promise<void>;
 }
 
-/** Compiles the features and all heads of a classifier. */
-export async function openPictureNetwork(
+/** Compiles what `build` makes of `block` pictures at a time: outputs [block, …], each row made from its picture alone. */
+export async function openPictureProgram(
   runtime: Runtime,
-  { config, weights }: Convnet,
+  build: (images: Tensor) => Readonly<Record<string, Tensor>>,
+  side: number,
   block: number,
-): Promise<PictureNetwork> {
-  const { features, logits } = convnet(
-    asConstants(weights),
-    config,
-    input("images", [block, 3, config.side, config.side]),
-  );
-  const outputs: Record<string, Tensor> = { features, ...logits };
+): Promise<PictureProgram> {
+  const outputs = build(input("images", [block, 3, side, side]));
   const program = await runtime.compile(outputs);
-  const size = 3 * config.side ** 2;
+  const size = 3 * side ** 2;
+  const widths = Object.entries(outputs).map(([name, tensor]) => [name, tensor.size / block] as const);
   return {
     async run(images) {
       const n = images.length / size;
-      const results = Object.fromEntries(
-        Object.entries(outputs).map(([name, { shape }]) => [name, new Float32Array(n * shape[1]!)]),
-      );
+      const results = Object.fromEntries(widths.map(([name, width]) => [name, new Float32Array(n * width)]));
       for (let start = 0; start < n; start += block) {
         const count = Math.min(block, n - start);
         const chunk = new Float32Array(block * size);
         chunk.set(images.subarray(start * size, (start + count) * size));
-        for (const [name, data] of Object.entries(await program.run({ images: chunk }))) {
-          const width = outputs[name]!.shape[1]!;
-          results[name]!.set(data.subarray(0, count * width), start * width);
-        }
+        const values = await program.run({ images: chunk });
+        for (const [name, width] of widths) results[name]!.set(values[name]!.subarray(0, count * width), start * width);
       }
       return results;
     },
     release: () => program.release(),
   };
 }
+
+/** Compiles the features and all heads of a classifier: outputs `features` and the logits of each head by its name. */
+export const openConvnet = (runtime: Runtime, { config, weights }: Convnet, block: number): Promise<PictureProgram> =>
+  openPictureProgram(
+    runtime,
+    (images) => {
+      const { features, logits } = convnet(asConstants(weights), config, images);
+      return { features, ...logits };
+    },
+    config.side,
+    block,
+  );
 
 /** The feature network of the metrics: which animal, style and background a picture has, as a vector. */
 export interface FeatureNetwork {
@@ -63,7 +68,7 @@ export async function openFeatures(
   path = assetPath("models/features"),
 ): Promise<FeatureNetwork> {
   const loaded = await loadConvnet(path);
-  const network = await openPictureNetwork(runtime, loaded, block);
+  const network = await openConvnet(runtime, loaded, block);
   return {
     size: loaded.config.features,
     features: async (images) => (await network.run(images)).features!,
@@ -86,7 +91,7 @@ export async function openAgreement(
   const loaded = await loadConvnet(path);
   const classes = loaded.config.heads.animal;
   if (!classes) throw new ConfigError(`Agreement needs a classifier with a head "animal", but ${path} has none.`);
-  const network = await openPictureNetwork(runtime, loaded, block);
+  const network = await openConvnet(runtime, loaded, block);
   return {
     async agrees(images, prompts) {
       const asked = prompts.map((prompt) => classInPrompt(prompt, classes));

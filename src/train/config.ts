@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { applyOverrides, type ConfigData, kindOf, mergeConfig, parseConfig } from "../core/config.ts";
+import { applyOverrides, type ConfigData, kindOf, mergeConfig, parseConfig, readConfigFile } from "../core/config.ts";
 import { ConfigError } from "../core/errors.ts";
+import { shippedPath } from "../core/package-root.ts";
 import { samplerKinds } from "../diffusion/samplers/kinds.ts";
 import { modelKinds } from "../models/kinds.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
@@ -79,48 +80,64 @@ export interface ConfigLayers {
   /** --set a.b=v, in order. */
   set?: readonly string[];
   source: string;
+  /** False where a model is only sampled and measured. Default true. */
+  needsReward?: boolean;
 }
 
 /**
  * Resolves and checks a whole configuration before anything is loaded: model defaults < file < named < set. Throws
  * ConfigError with one line per problem.
  */
-export function resolveConfig({ file, named = {}, set = [], source }: ConfigLayers): RunConfig {
+export function resolveConfig({ file, named = {}, set = [], source, needsReward = true }: ConfigLayers): RunConfig {
   const given = applyOverrides(mergeConfig(file, named), set);
   const [model] = kindOf("model", modelKinds, given.model);
-  const config = parseConfig(runSchema, mergeConfig(model.defaults, given), source);
+  const sampler = { ...sharedSamplerDefaults(model.defaults.sampler, given.sampler), ...(given.sampler as ConfigData) };
+  const config = parseConfig(runSchema, mergeConfig(model.defaults, { ...given, sampler }), source);
+  if (needsReward && config.reward === undefined && !isWorlds(config.prompts)) {
+    throw new ConfigError(`${source}: reward: is missing. nabla list rewards shows what there is.`);
+  }
   return checkKinds(config, source);
+}
+
+/** The configuration that a run directory holds, which is resolved already. Throws ConfigError when it is none of ours. */
+export const parseStoredConfig = (data: unknown, source: string): RunConfig => parseConfig(runSchema, data, source);
+
+/** Of a model's defaults for its sampler, those that the given kind has as well: steps and guidance, but not grid. */
+function sharedSamplerDefaults(defaults: unknown, given: unknown): ConfigData {
+  const kind = samplerKinds.find((sampler) => sampler.kind === (given as ConfigData | undefined)?.kind);
+  if (!kind) return {};
+  const { properties = {} } = z.toJSONSchema(kind.options);
+  return Object.fromEntries(Object.entries(defaults as ConfigData).filter(([key]) => key in properties));
+}
+
+/**
+ * Reads and checks a configuration file: `readConfig("configs/worlds/ring8.yaml", { set: ["train.seed=1"] })`; `configs/…`
+ * also means the files that ship with the package. Throws ConfigError.
+ */
+export async function readConfig(path: string, layers: Pick<ConfigLayers, "named" | "set"> = {}): Promise<RunConfig> {
+  return resolveConfig({ ...layers, file: await readConfigFile(shippedPath(path)), source: path });
 }
 
 /** Checks the options of every part, fills in their defaults, and refuses combinations that cannot work. */
 function checkKinds(config: RunConfig, source: string): RunConfig {
-  const part = <T extends { kind: string }>(
-    path: string,
-    found: { kind: string; options: z.ZodType },
-    options: unknown,
-  ) => ({ kind: found.kind, ...(parseConfig(found.options, options, `${source}: ${path}`) as object) }) as T;
-  const [sampler, samplerOptions] = kindOf("sampler", samplerKinds, config.sampler);
   const [objective, objectiveOptions] = kindOf("objective", objectiveKinds, config.objective);
   const resolvedObjective = objective(parseConfig(objective.options, objectiveOptions, `${source}: objective`));
-
-  const worlds = isWorlds(config.prompts) ? config.prompts : undefined;
-  const rewardsGiven = worlds ? Object.values(worlds).map(({ reward }) => reward) : rewardList(config);
-  if (rewardsGiven.length === 0)
-    throw new ConfigError(`${source}: reward: is missing. nabla list rewards shows what there is.`);
-  for (const entry of rewardsGiven) {
-    const { weight: _, ...bare } = entry as ConfigData;
-    const [reward, options] = kindOf("reward", rewardKinds, bare);
-    parseConfig(reward.options, options, `${source}: reward`);
+  const sampler = checkedPart("sampler", samplerKinds, config.sampler, source) as { kind: string; steps: number };
+  const checkedReward = <Entry extends z.output<typeof kind>>(entry: Entry): Entry => {
+    const { weight, ...bare } = entry as ConfigData;
+    const [reward] = kindOf("reward", rewardKinds, bare);
     if (resolvedObjective.needs.includes("reward-gradient") && !reward.differentiable) {
-      const usable = rewardKinds.filter((r) => r.differentiable).map((r) => r.kind);
-      throw new ConfigError(
-        `${source}: ${objective.kind} needs a differentiable reward, but "${reward.kind}" runs on the host. Use objective.kind "ddpo", or a graph reward: ${usable.join(", ")}.`,
-      );
+      throw hostRewardRefused(objective.kind, reward.kind, source);
     }
-  }
+    const checked = checkedPart("reward", rewardKinds, bare, source);
+    return { ...checked, ...(weight !== undefined && { weight }) } as Entry;
+  };
+
+  const [model] = kindOf("model", modelKinds, config.model);
+  const checkedModel = parseConfig(model.options, modelOptions(config), `${source}: model`) as object;
+  const worlds = isWorlds(config.prompts) ? config.prompts : undefined;
   const { trajectories, strata, accumulate } = config.train;
-  const { steps } = part<{ kind: string; steps: number }>("sampler", sampler, samplerOptions);
-  const transitions = trajectories * (resolvedObjective.transitions === "all" ? steps : strata + 1);
+  const transitions = trajectories * (resolvedObjective.transitions === "all" ? sampler.steps : strata + 1);
   if (transitions % accumulate !== 0) {
     throw new ConfigError(
       `${source}: train.accumulate splits the ${transitions} transitions of an update into equal parts, but ${accumulate} does not divide ${transitions}.`,
@@ -134,16 +151,54 @@ function checkKinds(config: RunConfig, source: string): RunConfig {
   }
   return {
     ...config,
-    sampler: part("sampler", sampler, samplerOptions),
+    model: worlds ? config.model : { kind: model.kind, ...checkedModel },
+    ...(config.reward && {
+      reward: Array.isArray(config.reward) ? config.reward.map(checkedReward) : checkedReward(config.reward),
+    }),
+    sampler,
     objective: { kind: objective.kind, ...(resolvedObjective.options as object) },
+    ...(worlds && {
+      prompts: Object.fromEntries(
+        Object.entries(worlds).map(([name, world]) => [name, { ...world, reward: checkedReward(world.reward) }]),
+      ),
+    }),
   };
+}
+
+/** A part with the defaults of its kind filled in. */
+function checkedPart<K extends { kind: string; options: z.ZodType }>(
+  what: string,
+  kinds: readonly K[],
+  given: unknown,
+  source: string,
+): { kind: string } {
+  const [found, options] = kindOf(what, kinds, given);
+  return { kind: found.kind, ...(parseConfig(found.options, options, `${source}: ${what}`) as object) };
+}
+
+/** Why an objective that needs ∇r does not take a reward that runs on the host. */
+export function hostRewardRefused(objective: string, reward: string, source: string): ConfigError {
+  const usable = rewardKinds.filter((r) => r.differentiable).map((r) => r.kind);
+  return new ConfigError(
+    `${source}: ${objective} needs a differentiable reward, but "${reward}" runs on the host. Use objective.kind "ddpo", or a graph reward: ${usable.join(", ")}.`,
+  );
+}
+
+/** What a model kind is given: its own keys, or the model of each prompt where prompts are worlds. */
+export function modelOptions({ model, prompts }: Pick<RunConfig, "model" | "prompts">): ConfigData {
+  const { kind: _, ...options } = model;
+  if (!isWorlds(prompts)) return options;
+  const models = Object.entries(prompts).map(([name, world]) => [name, world.model]);
+  return { ...options, prompts: Object.fromEntries(models) };
 }
 
 export const isWorlds = (prompts: RunConfig["prompts"]): prompts is Record<string, z.output<typeof promptWorld>> =>
   !Array.isArray(prompts) && !("file" in prompts && typeof prompts.file === "string");
 
-/** The rewards of a configuration as a list. */
-export function rewardList(config: Pick<RunConfig, "reward">): z.output<typeof rewardEntry>[] {
+/** The rewards of a configuration, or the value in their place, as a list. */
+export function rewardList<Entry extends { kind: string }>(config: {
+  reward?: Entry | Entry[] | undefined;
+}): (Entry & { weight?: number })[] {
   if (config.reward === undefined) return [];
   return Array.isArray(config.reward) ? config.reward : [config.reward];
 }

@@ -1,7 +1,8 @@
 import { kindOf, parseConfig } from "../core/config.ts";
 import { ConfigError } from "../core/errors.ts";
+import { shippedPath } from "../core/package-root.ts";
 import { readPromptFile } from "../data/index.ts";
-import type { Chain } from "../diffusion/index.ts";
+import type { Chain, Sampler } from "../diffusion/index.ts";
 import { samplerKinds } from "../diffusion/samplers/kinds.ts";
 import type { ExactReward } from "../models/exact-target.ts";
 import type { Adaptation, Model } from "../models/index.ts";
@@ -10,14 +11,16 @@ import type { Objective } from "../objectives/index.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { byPrompt, weightedSum } from "../rewards/compose.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
+import { noReward } from "../rewards/no-reward.ts";
 import type { Reward } from "../rewards/reward.ts";
-import { isWorlds, type RunConfig, rewardList } from "./config.ts";
+import { hostRewardRefused, isWorlds, modelOptions, type RunConfig, rewardList } from "./config.ts";
+import { isObjectiveValue, isRewardValue, isSamplerValue, type TrainConfig } from "./values.ts";
 
-/** The loaded parts of a run. */
-export interface Parts {
+/** The loaded parts that sampling and measuring need. */
+export interface SamplingParts {
   model: Model;
+  /** `noReward` where the configuration has none. */
   reward: Reward;
-  objective: Objective;
   chain: Chain;
   guidance: number;
   prompts: readonly string[];
@@ -25,15 +28,17 @@ export interface Parts {
   adaptation: Adaptation;
 }
 
+/** The loaded parts of a run. */
+export interface Parts extends SamplingParts {
+  objective: Objective;
+}
+
 /** Loads what a checked configuration names, and refuses combinations that only the loaded parts show to be wrong. */
-export async function prepare(config: RunConfig): Promise<Parts> {
-  const prompts = await promptsOf(config);
-  const [objectiveKind, objectiveOptions] = kindOf("objective", objectiveKinds, config.objective);
-  const objective = objectiveKind(objectiveOptions);
-  const [samplerKind, samplerOptions] = kindOf("sampler", samplerKinds, config.sampler);
-  const sampler = samplerKind(samplerOptions);
-  const model = await loadModel(config);
-  const chain = sampler.chain(model);
+export async function prepare(config: TrainConfig): Promise<Parts> {
+  const objective = objectiveOf(config);
+  const sampler = samplerOf(config);
+  const parts = await prepareSampling(config);
+  const { chain, reward } = parts;
   if (!chain.stochastic) {
     throw new ConfigError(
       `${objective.kind} needs a chain with noise in every step, but sampler "${sampler.kind}" has a step with σ = 0. Raise sampler.eta, or use "ddpm".`,
@@ -44,23 +49,47 @@ export async function prepare(config: RunConfig): Promise<Parts> {
       `${objective.kind} reaches its target only on a chain that forgets its start, but sampler "${sampler.kind}" with these options does not (first ᾱ = ${chain.levels[0]!.alphaBar.toPrecision(3)}). Use "ddpm" with a grid that starts at noise, or an objective without a target law such as "ddpo".`,
     );
   }
+  if (objective.needs.includes("reward-gradient") && !reward.differentiable) {
+    throw hostRewardRefused(objective.kind, reward.kind, "reward");
+  }
+  return { ...parts, objective };
+}
+
+/** Loads model, sampler and reward, without an objective: for sampling and measuring. */
+export async function prepareSampling(
+  config: Pick<TrainConfig, "model" | "prompts" | "reward" | "sampler" | "finetune">,
+): Promise<SamplingParts> {
+  const prompts = await promptsOf(config);
+  const sampler = samplerOf(config);
+  const model = await loadModel(config);
+  const chain = sampler.chain(model);
   model.tokenize(prompts); // an unknown prompt is an error now, not at its first update
-  const reward = await loadReward(config);
+  const rewarded = config.reward !== undefined || isWorlds(config.prompts);
+  const reward = rewarded ? await loadReward(config) : noReward;
   const adaptation = model.adaptation(config.finetune);
-  return { model, reward, objective, chain, guidance: sampler.guidance, prompts, adaptation };
+  return { model, reward, chain, guidance: sampler.guidance, prompts, adaptation };
+}
+
+function objectiveOf({ objective }: Pick<TrainConfig, "objective">): Objective {
+  if (isObjectiveValue(objective)) return objective;
+  const [kind, options] = kindOf("objective", objectiveKinds, objective);
+  return kind(options);
+}
+
+function samplerOf({ sampler }: Pick<TrainConfig, "sampler">): Sampler {
+  if (isSamplerValue(sampler)) return sampler;
+  const [kind, options] = kindOf("sampler", samplerKinds, sampler);
+  return kind(options);
 }
 
 export async function loadModel(config: Pick<RunConfig, "model" | "prompts">): Promise<Model> {
-  const [kind, given] = kindOf("model", modelKinds, config.model);
-  const worlds = isWorlds(config.prompts) ? config.prompts : undefined;
-  const options = worlds
-    ? { ...given, prompts: Object.fromEntries(Object.entries(worlds).map(([name, world]) => [name, world.model])) }
-    : given;
-  return kind.load(parseConfig(kind.options, options, "model"));
+  const [kind] = kindOf("model", modelKinds, config.model);
+  return kind.load(parseConfig(kind.options, modelOptions(config), "model"));
 }
 
-export async function loadReward(config: Pick<RunConfig, "reward" | "prompts">): Promise<Reward> {
+export async function loadReward(config: Pick<TrainConfig, "reward" | "prompts">): Promise<Reward> {
   const load = (entry: { kind: string }) => {
+    if (isRewardValue(entry)) return entry.load();
     const [kind, options] = kindOf("reward", rewardKinds, entry);
     return kind(options).load();
   };
@@ -76,9 +105,9 @@ export async function loadReward(config: Pick<RunConfig, "reward" | "prompts">):
 
 /** The closed form of each prompt's reward, where it has one. */
 export async function rewardsByPrompt(
-  config: Pick<RunConfig, "reward" | "prompts">,
+  config: Pick<TrainConfig, "reward" | "prompts">,
 ): Promise<Readonly<Record<string, ExactReward | undefined>>> {
-  const exact = async (part: Pick<RunConfig, "reward" | "prompts">) => {
+  const exact = async (part: Pick<TrainConfig, "reward" | "prompts">) => {
     const reward = await loadReward(part);
     return reward.differentiable ? reward.exact : undefined;
   };
@@ -89,8 +118,20 @@ export async function rewardsByPrompt(
   return Object.fromEntries(await Promise.all(entries));
 }
 
-async function promptsOf({ prompts }: RunConfig): Promise<readonly string[]> {
+async function promptsOf({ prompts }: Pick<RunConfig, "prompts">): Promise<readonly string[]> {
   if (isWorlds(prompts)) return Object.keys(prompts);
   if (Array.isArray(prompts)) return prompts;
-  return readPromptFile((prompts as { file: string }).file);
+  return promptFile((prompts as { file: string }).file);
+}
+
+/** The prompts of a text file, one a line. Throws ConfigError when there are none. */
+export async function promptFile(path: string): Promise<string[]> {
+  let prompts: string[];
+  try {
+    prompts = await readPromptFile(shippedPath(path));
+  } catch (error) {
+    throw new ConfigError(`The prompt file ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
+  }
+  if (prompts.length === 0) throw new ConfigError(`The prompt file ${path} holds no prompt: write one a line.`);
+  return prompts;
 }

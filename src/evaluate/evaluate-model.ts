@@ -1,0 +1,76 @@
+import { diversity, kernelDistance } from "../metrics/index.ts";
+import type { Measurement } from "../metrics/metric.ts";
+import { noReward } from "../rewards/no-reward.ts";
+import type { ExactReference, ExactSummary } from "../run/index.ts";
+import type { Runtime } from "../runtime/index.ts";
+import { exactOfRun } from "./exact-of-run.ts";
+import { openJudges } from "./judges.ts";
+import { measureModel, measuringBlock } from "./measure.ts";
+import type { OpenedModel } from "./open-model.ts";
+
+export interface EvaluateOptions {
+  imagesPerPrompt: number;
+  seed: number;
+  /** Told what is going on. */
+  onStage?: (stage: string, fraction: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+/** A measured number and, in exact worlds, the same of exact samples of the target and of the pretrained model. */
+export type EvaluatedMetric = Measurement & { readonly target?: number; readonly pretrained?: number };
+
+/**
+ * Measures a model: reward (where it has one), diversity and prompt agreement; for a run also the distance to its
+ * pretrained model; in exact worlds also the distances to the exact target, whose `floor` is the exactly tilted pretrained
+ * sampler. Same numbers as the `after` of a run's summary when prompts, images and seed are the same.
+ */
+export async function evaluateModel(
+  runtime: Runtime,
+  { config, parts, policy }: OpenedModel,
+  { imagesPerPrompt, seed, onStage, signal }: EvaluateOptions,
+): Promise<Record<string, EvaluatedMetric>> {
+  const judges = await openJudges(runtime, parts.model, config.train.block);
+  const measure = (stage: string, weights: typeof policy, atSeed: number) =>
+    measureModel(runtime, parts, weights, {
+      imagesPerPrompt,
+      seed: atSeed,
+      block: measuringBlock(parts, config.train.block),
+      judges,
+      onProgress: (fraction) => onStage?.(stage, fraction),
+      signal,
+    });
+  const measured = await measure("model", policy, seed);
+  const { reward: value, rewardStd: std, promptAgreement: agreement, images: n } = measured.summary;
+  const metrics: Record<string, EvaluatedMetric> = {
+    ...(parts.reward !== noReward && { reward: { value, std, n } }),
+    diversity: diversity(measured.features),
+    ...(agreement !== undefined && {
+      promptAgreement: { value: agreement, std: Math.sqrt(agreement * (1 - agreement)), n },
+    }),
+  };
+  if (!policy) return metrics;
+  const pretrained = await measure("pretrained", undefined, seed);
+  const again = await measure("prior floor", undefined, seed + 1);
+  const priorDistance = kernelDistance(measured.features, pretrained.features, judges.kernel, again.features);
+  onStage?.("exact", 0);
+  const exact = await exactOfRun(runtime, parts, config, policy, { samples: imagesPerPrompt, seed, signal });
+  return { ...metrics, priorDistance, ...(exact && exactMetrics(exact.summary, exact.samples)) };
+}
+
+function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedMetric> {
+  const four = (key: keyof ExactReference) => ({
+    value: exact[key],
+    n,
+    floor: exact.floor[key],
+    target: exact.target[key],
+    pretrained: exact.pretrained[key],
+  });
+  return {
+    meanReward: four("meanReward"),
+    modeTV: four("modeTV"),
+    energyDistance: four("energyDistance"),
+    withinStdRatio: four("withinStdRatio"),
+    elbo: { value: exact.elbo, n },
+    importanceEss: { value: exact.importanceEss, n },
+  };
+}

@@ -1,5 +1,6 @@
 // Measures the four small networks, bundled or in other folders, and prints what their cards state.
 //   npm run build && node scripts/measure-networks.mjs [NAME=DIR …]     NAME: style-score, prompt-score, agreement, features
+import { readConfigFile } from "../dist/core/config.js";
 import { assetPath } from "../dist/core/package-root.js";
 import { loadPictures, plainClassifierAugmentation as plain, splitOf } from "../dist/data/index.js";
 import { classAccuracy } from "../dist/evaluate/class-test.js";
@@ -11,10 +12,12 @@ import { styleScore } from "../dist/rewards/index.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
 import { openConvnet, openPictureProgram } from "../dist/sample/picture-networks.js";
 import { fill, gradient, input } from "../dist/tensor/index.js";
+import { resolvePretrainConfig } from "../dist/train/pretrain-config.js";
 
 const BLOCK = 64;
 const SEED = 90210; // no training uses it
-const heldOut = ["bear", "camel", "dolphin", "duck", "frog", "horse", "mouse", "snake", "turkey"];
+const { heldOutAnimals } = resolvePretrainConfig(await readConfigFile("configs/style-score.yaml"), [], "style-score");
+const isHeldOut = ({ animal }) => heldOutAnimals.includes(animal);
 
 const given = process.argv.slice(2).map((argument) => argument.split("="));
 const names = ["style-score", "prompt-score", "agreement", "features"];
@@ -42,17 +45,15 @@ for (const [name, path] of Object.entries(chosen)) {
     line.push(["softened", await accuracy(train, { ...plain, softShare: 1, softStd: 1 })]);
     if (head !== "style") line.push(["unseen styles", await accuracy(test, plain)]);
     if (head === "style") {
-      line.push([
-        "held-out animals",
-        await accuracy(
-          only(train, ({ animal }) => heldOut.includes(animal)),
-          plain,
-        ),
-      ]);
+      line.push(["held-out animals", await accuracy(only(train, isHeldOut), plain)]);
     }
     console.log(`  ${head}: ${line.map(([what, share]) => `${what} ${share.toFixed(3)}`).join(", ")}`);
   }
   await network.release();
+}
+
+function isGlossyOrUnseen({ style }) {
+  return pictures.styles[style].style === "fluent-emoji" || pictures.styles[style].split === "test";
 }
 
 async function style(path) {
@@ -60,11 +61,12 @@ async function style(path) {
   const build = (images) => ({ score: reward.score({ images, prompts: fill([BLOCK, 1], 0) }) });
   const program = await openPictureProgram(runtime, build, 32, BLOCK);
   const score = async (images) => (await program.run(images)).score;
-  for (const [what, keep] of [
-    ["held-out animals", ({ animal }) => heldOut.includes(animal)],
-    ["all animals", () => true],
+  for (const [what, set] of [
+    ["held-out animals", only(train, isHeldOut)],
+    ["held-out animals against unseen families", only(pictures, (p) => isHeldOut(p) && isGlossyOrUnseen(p))],
+    ["all animals", train],
   ]) {
-    const { change, ...rest } = await testStyleScore(score, only(train, keep), ["fluent-emoji"], {
+    const { change, ...rest } = await testStyleScore(score, set, ["fluent-emoji"], {
       seed: SEED,
       augmented: 2048,
     });

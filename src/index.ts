@@ -2,7 +2,15 @@
  * The public face: configurations and training, and what defines a reward, objective, sampler or model of one's own. Each
  * folder is also reachable by its name: `nablaflow/tensor`, `nablaflow/metrics`, `nablaflow/runtime/node` …
  */
-export { ConfigError, FormatError, NablaError, type NamedArrays, NonFiniteError, Rng, ShapeError } from "./core/index.ts";
+export {
+  ConfigError,
+  FormatError,
+  NablaError,
+  type NamedArrays,
+  NonFiniteError,
+  Rng,
+  ShapeError,
+} from "./core/index.ts";
 export { defineSampler, type Sampler, type SamplerKind } from "./diffusion/index.ts";
 export {
   type AlignedRunOptions,

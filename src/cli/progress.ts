@@ -10,33 +10,40 @@ export interface Progress {
   close(): void;
 }
 
+/** @param updates of the whole run, for the time left; 0 where there are stages only */
 export function progressOf(updates: number): Progress {
   const live = process.stderr.isTTY === true && !process.env.NO_COLOR;
-  const started = Date.now();
-  let first: number | undefined;
-  let lastPlain = 0;
+  const seconds = () => Date.now() / 1000;
+  /** When the first update that this process makes began, and which it is. */
+  let start: { at: number; update: number } | undefined;
+  let lastPlain = Number.NEGATIVE_INFINITY;
+  let open = false; // a live line without its end
   let stageShown = "";
+  const liveLine = (text: string) => {
+    process.stderr.write(`\r\x1b[2K${text}`);
+    open = true;
+  };
   return {
     stage(name, fraction) {
-      if (live) process.stderr.write(`\r\x1b[2K${name}: ${Math.floor(100 * fraction)} %`);
+      if (live) liveLine(`${name}: ${Math.floor(100 * fraction)} %`);
       else if (name !== stageShown) process.stderr.write(`measuring: ${name}\n`);
       stageShown = name;
     },
     show(event) {
       if (event.type === "step") {
-        first ??= event.update - 1;
-        const elapsed = (Date.now() - started) / 1000;
-        const left = (elapsed / (event.update - first)) * (updates - event.update);
-        const line = stepLine(event, left);
-        if (live) process.stderr.write(`\r\x1b[2K${line}`);
-        else if (elapsed - lastPlain >= plainEverySeconds || event.update === updates) {
-          lastPlain = elapsed;
+        start ??= { at: seconds() - event.seconds, update: event.update - 1 };
+        const perUpdate = (seconds() - start.at) / (event.update - start.update);
+        const line = stepLine(event, perUpdate * (updates - event.update));
+        if (live) liveLine(line);
+        else if (seconds() - lastPlain >= plainEverySeconds || event.update === updates) {
+          lastPlain = seconds();
           process.stderr.write(`${line}\n`);
         }
       } else if (event.type === "resume") process.stderr.write(`Going on from update ${event.update}.\n`);
     },
     close() {
-      if (live) process.stderr.write("\n");
+      if (open) process.stderr.write("\n");
+      open = false;
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { RunSummary } from "../run/index.ts";
+import { table } from "./table.ts";
 
 type Row = [label: string, ...cells: (number | undefined)[]];
 
@@ -13,7 +14,7 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
     rows.push(["prompt agreement", before.promptAgreement, after.promptAgreement]);
   rows.push(["distance to prior", after.priorDistanceFloor, after.priorDistance]);
   const text = [
-    table(["", "before", "after"], rows),
+    numbers(["", "before", "after"], rows),
     `(${before.images} samples each, the same noise; "before" of the distance is the pretrained model against itself)`,
   ];
   if (exact) {
@@ -30,7 +31,7 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
     ];
     text.push(
       "",
-      table(["against the exact target", "pretrained", "finetuned", "exact target", "tilted sampler"], measures),
+      numbers(["against the exact target", "pretrained", "finetuned", "exact target", "tilted sampler"], measures),
       `ELBO ${exact.elbo.toFixed(3)}, importance ESS ${exact.importanceEss.toFixed(2)} of 1; tilted sampler: effective sample size ${exact.floor.ess.toFixed(0)}`,
     );
   }
@@ -38,15 +39,5 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
   return `${text.join("\n")}\n`;
 }
 
-function table(head: readonly string[], rows: readonly Row[]): string {
-  const cells = [
-    head,
-    ...rows.map(([label, ...values]) => [label, ...values.map((v) => (v === undefined ? "–" : v.toFixed(4)))]),
-  ];
-  const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  return cells
-    .map((row) =>
-      row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "),
-    )
-    .join("\n");
-}
+const numbers = (head: readonly string[], rows: readonly Row[]): string =>
+  table([head, ...rows.map(([label, ...values]) => [label, ...values.map((v) => v?.toFixed(4) ?? "–")])]);

@@ -1,11 +1,13 @@
 import type { ConfigData } from "../core/config.ts";
-import { readConfigFile } from "../core/config.ts";
 import { alignedRun } from "../evaluate/aligned-run.ts";
 import { writeReport } from "../report/index.ts";
-import { openRunDirectory, type RunSummary } from "../run/index.ts";
+import { openRunDirectory } from "../run/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
-import { type RunConfig, resolveConfig } from "../train/config.ts";
+import { type RunConfig, readConfig } from "../train/config.ts";
+import { prepare } from "../train/prepare.ts";
+import { collect } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
+import { Interrupted, isAbort, resumeCommand } from "./interrupted.ts";
 import { progressOf } from "./progress.ts";
 import { summaryTable } from "./summary-table.ts";
 
@@ -41,7 +43,7 @@ Examples:
   nabla train configs/worlds/ring8.yaml --out runs/ring8
   nabla train configs/worlds/ring8.yaml --out runs/ddpo --set objective.kind=ddpo --set train.seed=1
   nabla train configs/quickstart.yaml --out runs/mine --reward prompt-score
-  nabla train configs/quickstart.yaml --out runs/mine --resume
+  nabla train configs/quickstart.yaml --out runs/mine --reward prompt-score --resume
 `,
     )
     .action(async (path: string, flags: TrainFlags) => {
@@ -50,17 +52,10 @@ Examples:
         ...(flags.model && { model: { kind: "diffusers", path: flags.model } }),
         ...(flags.reward && { reward: { kind: flags.reward } }),
       };
-      const config = resolveConfig({
-        file: await readConfigFile(path),
-        named,
-        set: [...flags.set, ...every],
-        source: path,
-      });
+      const config = await readConfig(path, { named, set: [...flags.set, ...every] });
       await trainAndReport(cli, config, flags.out, flags);
     });
 }
-
-export const collect = (value: string, all: string[]): string[] => [...all, value];
 
 /** Runs a finetuning with progress on stderr, then the table and the report. */
 export async function trainAndReport(
@@ -68,12 +63,14 @@ export async function trainAndReport(
   config: RunConfig,
   out: string,
   { resume, json }: { resume: boolean; json: boolean },
-): Promise<RunSummary | undefined> {
+): Promise<void> {
+  const parts = await prepare(config); // first, so that what does not fit leaves no folder behind
   const directory = await openRunDirectory(out, config, { resume });
   const progress = progressOf(config.train.updates);
   try {
     const run = alignedRun({
       config,
+      parts,
       runtime: nodeRuntime({ threads: config.train.threads }),
       directory,
       signal,
@@ -87,15 +84,16 @@ export async function trainAndReport(
         continue;
       }
       progress.close();
-      if (!value) {
-        process.stderr.write(`Stopped and saved. Go on with the same command and --resume.\n`);
-        return undefined;
-      }
+      if (!value) throw new Interrupted(`Stopped; a checkpoint is saved. Go on with:\n  ${resumeCommand()}`);
       process.stderr.write(summaryTable(value));
       process.stderr.write(`\nReport: ${await writeReport(out)}\n`);
       if (json) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
-      return value;
+      return;
     }
+  } catch (error) {
+    if (!signal.aborted || !isAbort(error)) throw error;
+    progress.close();
+    throw new Interrupted(`Stopped while measuring. Go on with:\n  ${resumeCommand()}`);
   } finally {
     directory.release();
   }

@@ -12,8 +12,10 @@ import { prepareSampling, type SamplingParts } from "../train/prepare.ts";
 import { readSafetensorsFile } from "../weights/index.ts";
 
 export interface OpenModelOptions {
-  /** Instead of the run's prompts; for a model folder, whose configuration has none, they are needed. */
+  /** Instead of the run's prompts. */
   prompts?: readonly string[] | undefined;
+  /** For a model folder, which has no prompts of its own. Default: the empty prompt. */
+  folderPrompts?: readonly string[];
   /** Kind of a reward to score with, instead of the run's. */
   reward?: string | undefined;
   /** Sampler options, instead of the run's. */
@@ -53,7 +55,8 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
 /** A diffusers folder with the defaults of its kind. */
 function openFolder(path: string, options: OpenModelOptions): Promise<OpenedModel> {
   const file = { model: { kind: "diffusers", path } };
-  return open(resolveConfig({ file, source: path, needsReward: false }), options, undefined);
+  const { folderPrompts, prompts = folderPrompts } = options;
+  return open(resolveConfig({ file, source: path, needsReward: false }), { ...options, prompts }, undefined);
 }
 
 function pretrainedFolder(run: string): string {
@@ -72,7 +75,8 @@ async function open(
   const { reward: own, ...rest } = stored;
   const scored = reward === undefined ? knownReward(own) : { kind: reward };
   const worlds = isWorlds(stored.prompts);
-  if (worlds && reward) throw new ConfigError("The prompts of this world have rewards of their own: leave out --reward.");
+  if (worlds && reward)
+    throw new ConfigError("The prompts of this world have rewards of their own: leave out --reward.");
   const config: RunConfig = {
     ...rest,
     sampler: { kind: kind.kind, ...(parseConfig(kind.options, changed, "sampler") as object) },

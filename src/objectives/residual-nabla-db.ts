@@ -2,50 +2,43 @@ import { z } from "zod";
 import type { Operand, Tensor } from "../tensor/index.ts";
 import { defineObjective, type TransitionBatch, type TransitionState } from "./objective.ts";
 
-const options = z
-  .strictObject({
-    beta: z
-      .number()
-      .nonnegative()
-      .default(1)
-      .describe("reward scale: the target is p_pre^priorStrength · exp(beta · r)"),
-    priorStrength: z
-      .number()
-      .positive()
-      .max(1)
-      .default(1)
-      .describe("exponent of the prior; other than 1 is experimental"),
-    reverse: z
-      .enum(["td", "mean", "sampled"])
-      .default("td")
-      .describe("what the flow chases: J_#ᵀh (td), J_#ᵀΔ (mean), the sampled score difference (sampled, the paper)"),
-    lambda: z
-      .number()
-      .min(0)
-      .max(1)
-      .default(0)
-      .describe("with reverse td: 0 bootstraps at once, 1 is adjoint matching"),
-    weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
-    cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
-    attenuation: z
-      .enum(["squared", "linear", "none", "zero"])
-      .default("squared")
-      .describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
-    reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
-    terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
-    proximal: z
-      .number()
-      .nonnegative()
-      .default(0)
-      .describe("pull towards the sampling policy; needs updatesPerRollout > 1"),
-  })
+const fields = z.strictObject({
+  beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre^priorStrength · exp(beta · r)"),
+  priorStrength: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe("exponent of the prior; other than 1 is experimental"),
+  reverse: z
+    .enum(["td", "mean", "sampled"])
+    .default("td")
+    .describe("what the flow chases: J_#ᵀh (td), J_#ᵀΔ (mean), the sampled score difference (sampled, the paper)"),
+  lambda: z.number().min(0).max(1).default(0).describe("with reverse td: 0 bootstraps at once, 1 is adjoint matching"),
+  weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
+  cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
+  attenuation: z
+    .enum(["squared", "linear", "none", "zero"])
+    .default("squared")
+    .describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
+  reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
+  terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
+  proximal: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("pull towards the sampling policy; needs updatesPerRollout > 1"),
+});
+
+/** λ-returns are those of methods E.8: of the td form, for the prior at full strength. */
+const options = fields
   .refine(({ lambda, reverse }) => lambda === 0 || reverse === "td", {
     path: ["lambda"],
     message: "acts with reverse td only; set it to 0, or reverse to td",
   })
   .refine(({ lambda, priorStrength }) => lambda === 0 || priorStrength === 1, {
     path: ["lambda"],
-    message: "λ-returns are for priorStrength 1; set lambda to 0, or priorStrength to 1",
+    message: "λ-returns need priorStrength 1; set lambda to 0, or priorStrength to 1",
   });
 type Options = z.output<typeof options>;
 
@@ -85,7 +78,7 @@ export const residualNablaDb = defineObjective<Options>({
     const flow: Record<string, Tensor> = { reverse: penalty(reverseResidual(batch, target, o)).mul(o.reverseWeight) };
     if (o.reverse === "sampled") {
       const atEnd = batch.next.inside.neg().add(1);
-      // mean of g_φ(x_T)² over the final transitions, 0 when there are none
+      // mean of g_φ(x_T)² over the final transitions; 0 when there are none
       const share = atEnd.mean().maximum(1 / batch.next.x.shape[0]!);
       flow.terminal = batch.next.flow.mul(atEnd).square().mean().div(share).mul(o.terminalWeight);
     }

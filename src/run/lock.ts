@@ -35,6 +35,13 @@ export async function lockFolder(folder: string): Promise<() => void> {
   };
 }
 
+/** Whether a living process holds the lock of a folder. */
+export function isLocked(folder: string): boolean {
+  const path = join(realpathSync(folder), LOCK_NAME);
+  const owner = parseOwner(readIfThere(path));
+  return owner !== undefined && isAlive(owner, path);
+}
+
 function created(path: string, text: string): boolean {
   try {
     writeFileSync(path, text, { flag: "wx" }); // fails when the file exists

@@ -1,0 +1,19 @@
+import { InvalidArgumentError } from "commander";
+
+/** For repeatable options: `--set a=1 --set b=2`. */
+export const collect = (value: string, all: string[]): string[] => [...all, value];
+
+/** Parser of a whole number of at least `least`. */
+export const wholeNumber =
+  (least: number) =>
+  (text: string): number => {
+    if (/^\d+$/.test(text) && Number(text) >= least) return Number(text);
+    throw new InvalidArgumentError(`A whole number of at least ${least} is needed.`);
+  };
+
+/** Parser of a number of at least 0. */
+export function amount(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("A number of at least 0 is needed.");
+}

@@ -1,0 +1,69 @@
+import { type EvaluatedMetric, evaluateModel } from "../evaluate/evaluate-model.ts";
+import { bundledModel, openModel } from "../evaluate/open-model.ts";
+import { nodeRuntime } from "../runtime/node.ts";
+import { promptFile } from "../train/prepare.ts";
+import { wholeNumber } from "./arguments.ts";
+import type { Cli } from "./cli.ts";
+import { progressOf } from "./progress.ts";
+import { quickstartPrompts } from "./quickstart-config.ts";
+import { table } from "./table.ts";
+
+interface EvaluateFlags {
+  imagesPerPrompt?: number;
+  seed?: number;
+  prompts?: string;
+  json: boolean;
+}
+
+export function addEvaluate({ program, signal }: Cli): void {
+  program
+    .command("evaluate")
+    .summary("measure a run or a model")
+    .description(
+      "Measures reward, diversity, prompt agreement and, for a run, the distance to its pretrained model; in exact worlds also the distance to the exact target. The defaults repeat the measurement of the run's summary.json.",
+    )
+    .argument("[model]", "run directory or diffusers folder", bundledModel)
+    .option("--images-per-prompt <n>", "samples of each prompt; default: the run's, or 16", wholeNumber(2))
+    .option("--seed <n>", "seed of the noise; default: the run's, or 1000", wholeNumber(0))
+    .option("--prompts <file>", "text file, one prompt a line, instead of the run's prompts")
+    .option("--json", "print {model, prompts, imagesPerPrompt, seed, metrics} to stdout", false)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  nabla evaluate runs/quickstart
+  nabla evaluate runs/quickstart --prompts configs/prompts/animals.txt --json
+  nabla evaluate assets/models/animals-32 --images-per-prompt 8 --seed 7
+`,
+    )
+    .action(async (model: string, flags: EvaluateFlags) => {
+      const prompts = flags.prompts === undefined ? undefined : await promptFile(flags.prompts);
+      const opened = await openModel(model, { prompts, folderPrompts: await quickstartPrompts() });
+      const { evaluate, train } = opened.config;
+      const { imagesPerPrompt = evaluate.imagesPerPrompt, seed = evaluate.seed } = flags;
+      const progress = progressOf(0);
+      const metrics = await evaluateModel(nodeRuntime({ threads: train.threads }), opened, {
+        imagesPerPrompt,
+        seed,
+        onStage: progress.stage,
+        signal,
+      });
+      progress.close();
+      const measured = { model, prompts: opened.parts.prompts, imagesPerPrompt, seed, metrics };
+      process.stderr.write(
+        `${metricsTable(metrics)}\n(${measured.prompts.length} prompts, ${imagesPerPrompt} samples each, seed ${seed})\n`,
+      );
+      if (flags.json) process.stdout.write(`${JSON.stringify(measured, null, 2)}\n`);
+    });
+}
+
+function metricsTable(metrics: Readonly<Record<string, EvaluatedMetric>>): string {
+  const columns = ["value", "std", "floor", "target", "pretrained", "n"] as const;
+  const used = columns.filter((column) => Object.values(metrics).some((metric) => metric[column] !== undefined));
+  const show = (column: (typeof columns)[number], value: number | undefined) =>
+    value === undefined ? "" : column === "n" ? String(value) : value.toFixed(4);
+  return table([
+    ["", ...used],
+    ...Object.entries(metrics).map(([name, metric]) => [name, ...used.map((column) => show(column, metric[column]))]),
+  ]);
+}

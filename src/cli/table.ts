@@ -1,0 +1,13 @@
+export interface TableOptions {
+  /** Columns from the second on: text to the left, numbers to the right. Default "right". */
+  align?: "left" | "right";
+}
+
+/** Rows of cells as lines of columns; the first column is to the left. */
+export function table(rows: readonly (readonly string[])[], { align = "right" }: TableOptions = {}): string {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, k) => Math.max(...rows.map((row) => (row[k] ?? "").length)));
+  const cell = (text: string, k: number) =>
+    k > 0 && align === "right" ? text.padStart(widths[k]!) : text.padEnd(widths[k]!);
+  return rows.map((row) => row.map(cell).join("  ").trimEnd()).join("\n");
+}

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { Rng } from "../src/core/rng.ts";
 import { gaussian } from "../src/diffusion/index.ts";
+import { rewardAt } from "../src/models/exact-target.ts";
 import { ddpo } from "../src/objectives/index.ts";
+import type { Reward } from "../src/rewards/reward.ts";
 import { advantages, type RewardHistory } from "../src/train/advantages.ts";
 import { relativeError } from "./tolerances.ts";
 import { tiny } from "./worlds/tiny.ts";
-import { train } from "./worlds/training.ts";
+import { samplesOf, train } from "./worlds/training.ts";
 import { drawnTransitions, movedParams, trace } from "./worlds/transitions.ts";
 import { configOf, partsOf, plane, withObjective } from "./worlds/worlds.ts";
 
@@ -56,7 +58,8 @@ describe("advantages", () => {
 
   test("lie in [−5, 5], and are 0 where all rewards agree", () => {
     const outlier = [...Array(99).fill(0), 1];
-    expect(Math.max(...advantages(outlier, Array(100).fill("a"), {}))).toBe(5);
+    const names = outlier.map((_, k) => `prompt ${k}`); // 16 rewards of one prompt cannot be further apart than √15
+    expect(Math.max(...advantages(outlier, names, {}))).toBe(5);
     expect([...advantages([2, 2, 2], ["a", "a", "a"], {})]).toEqual([0, 0, 0]);
   });
 });
@@ -120,12 +123,17 @@ describe("the surrogate", () => {
   });
 });
 
-test("60 updates raise the mean reward", async () => {
+test("60 updates raise the mean reward, of other samples too", async () => {
   const small = ["train.updates=60", "train.trajectories=32", "train.block=32", "train.optimizer.decayAt=1"];
   const config = configOf({ ...plane, objective: { kind: "ddpo" } }, ...small);
-  const { steps } = await train(config);
-  const mean = (from: number, to: number) => moments(steps.slice(from, to).map(({ reward }) => reward!)).mean;
-  expect(steps).toHaveLength(60);
-  expect(mean(0, 10)).toBeLessThan(-1);
-  expect(mean(50, 60)).toBeGreaterThan(0.5 * mean(0, 10));
+  const { steps, policy, parts: own } = await train(config);
+  const during = (from: number, to: number) => moments(steps.slice(from, to).map(({ reward }) => reward!)).mean;
+  expect(during(50, 60)).toBeGreaterThan(during(0, 10) + 0.1);
+
+  const { exact } = own.reward as Extract<Reward, { differentiable: true }>;
+  const rewardOf = async (trained: typeof policy | undefined) => {
+    const points = await samplesOf(own, trained, new Array<string>(400).fill(""));
+    return moments(Array.from({ length: 400 }, (_, k) => rewardAt(points.subarray(2 * k, 2 * k + 2), exact!))).mean;
+  };
+  expect(await rewardOf(policy)).toBeGreaterThan((await rewardOf(undefined)) + 0.1); // from −0.85; 0 is the best
 });

@@ -4,7 +4,6 @@ import { ConfigError } from "../core/errors.ts";
 import { type RunConfig, resolveConfig } from "../train/config.ts";
 import { collect } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
-import { duration } from "./progress.ts";
 import { quickstartSource, readQuickstart } from "./quickstart-config.ts";
 import { trainAndReport } from "./train.ts";
 
@@ -66,5 +65,6 @@ function plan({ train, evaluate, prompts, reward }: RunConfig, out: string): str
   const kinds = [reward ?? []].flat().map(({ kind }) => kind);
   const pictures = 3 * count * evaluate.imagesPerPrompt; // before, after, and the pretrained model once more
   const seconds = train.updates * train.trajectories * secondsPer.trajectory + pictures * secondsPer.picture;
-  return `Aligning the bundled 32×32 animal model with the reward ${kinds.join(" + ")} on ${count} prompts: ${train.updates} updates, about ${duration(60 * Math.ceil(seconds / 60))} on two cores; the report will be ${join(out, "report.html")}.`;
+  const minutes = Math.ceil(seconds / 60);
+  return `Aligning the bundled 32×32 animal model with the reward ${kinds.join(" + ")} on ${count} prompts: ${train.updates} updates, about ${minutes} ${minutes === 1 ? "minute" : "minutes"} on two cores; the report will be ${join(out, "report.html")}.`;
 }

@@ -144,7 +144,7 @@ function exactNoise(x: Tensor, alphaBar: Tensor, { means, stds, logWeights }: Co
     .mul(noisePower.sqrt());
 }
 
-/** Optimizer of methods.md E.1, for the policy and for the flow network. */
+/** Optimizer of docs/methods.md E.1, for the policy and for the flow network. */
 const optimizer = { lr: 2e-3, betas: [0.9, 0.95], weightDecay: 0, clip: 1, decayAt: 0.7 };
 
 export const gaussianMixtureKind = defineModel<z.input<typeof gaussianMixtureOptions>>({

@@ -62,7 +62,7 @@ export interface TransitionBatch {
   readonly oldLogProb: Tensor;
   /** The same under the policy in training. */
   readonly logProb: Tensor;
-  /** λ-returns along the trajectory: A_{i+1} and R_i of methods E.8. */
+  /** λ-returns along the trajectory: A_{i+1} and R_i of docs/methods.md E.8. */
   readonly lambdaReturn: { readonly next: Tensor; readonly pulledBack: Tensor };
 }
 

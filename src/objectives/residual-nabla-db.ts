@@ -30,7 +30,7 @@ const fields = z.strictObject({
     .describe("pull towards the sampling policy; needs updatesPerRollout > 1"),
 });
 
-/** λ-returns are those of methods E.8: of the td form, for the prior at full strength. */
+/** λ-returns are those of docs/methods.md E.8: of the td form, for the prior at full strength. */
 const options = fields
   .refine(({ lambda, reverse }) => lambda === 0 || reverse === "td", {
     path: ["lambda"],
@@ -111,7 +111,7 @@ function flowGradient(state: TransitionState, o: Options): Tensor {
 }
 
 /**
- * What Δ_θ should be. For η_p = 1 it is h(x_{i+1}). Otherwise the noising kernel enters (methods B.8, E.7):
+ * What Δ_θ should be. For η_p = 1 it is h(x_{i+1}). Otherwise the noising kernel enters (docs/methods.md B.8, E.7):
  * Δ* = [h(x') + (1−η) a (x − a μ_#)/s²] / (η + (1−η) a²σ²/s²),  with P_B = N(a x', s²).
  */
 function driftTarget(batch: TransitionBatch, hNext: Tensor, eta: number): Tensor {

@@ -47,6 +47,7 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<TrainE
       if (!rollout || whole) rollout = await sampleRollout(options, state, programs);
       const { losses, gradients } = await accumulate(options, state, programs, rollout);
       const gradientNorm: Record<string, number> = {};
+      const lr = state.rate("policy");
       for (const network of Object.keys(gradients) as Network[]) {
         gradientNorm[network] = state.step(network, gradients[network]!);
       }
@@ -60,7 +61,7 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<TrainE
         rewardStd: std,
         losses,
         gradientNorm,
-        lr: state.rate("policy"),
+        lr,
         seconds: (performance.now() - started) / 1000,
       });
       if (probe && config.evaluate.every > 0 && state.update % config.evaluate.every === 0 && state.update < updates) {

@@ -14,7 +14,7 @@ export interface LambdaReturns {
 }
 
 /**
- * TD(λ) targets along sampled trajectories (methods E.8):
+ * TD(λ) targets along sampled trajectories (docs/methods.md E.8):
  *   A_T = h_T,   R_j = J_#(x_j)ᵀ A_{j+1},   A_j = (1 − λ) h_j(x_j) + λ R_j.
  * One program per level gives h and R; λ = 1 is the lean adjoint of adjoint matching.
  */

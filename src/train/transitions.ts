@@ -8,7 +8,7 @@ export interface TransitionIndex {
 
 /**
  * Step indices of one trajectory to train on: one uniform index per stratum of equal length, and always the last step,
- * where the reward enters. If the last stratum draws it too, it stays twice (methods B.9).
+ * where the reward enters. If the last stratum draws it too, it stays twice (docs/methods.md B.9).
  */
 export function stratifiedSteps(T: number, strata: number, rng: Rng, at: { sample: number; step: number }): number[] {
   const u = rng.uniform(strata, { purpose: "transitions", ...at });

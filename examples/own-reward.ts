@@ -1,5 +1,5 @@
 // A reward of one's own, given as a value: no registry is needed.
-//   npx tsx examples/own-reward.ts
+//   node examples/own-reward.ts         (Node 22.18 or newer)
 import { pathToFileURL } from "node:url";
 import { defineReward, readConfig, train } from "nablaflow";
 import { nodeRuntime } from "nablaflow/runtime/node";

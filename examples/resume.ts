@@ -1,5 +1,5 @@
 // Stops a run and goes on with it: the result is the same to the bit as without the stop.
-//   npx tsx examples/resume.ts runs/resume
+//   node examples/resume.ts runs/resume         (Node 22.18 or newer)
 import { pathToFileURL } from "node:url";
 import { readConfig, train } from "nablaflow";
 import { nodeRuntime } from "nablaflow/runtime/node";

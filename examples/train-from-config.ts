@@ -1,5 +1,5 @@
 // Trains from a configuration file and follows the events.
-//   npx tsx examples/train-from-config.ts      (or node, from version 22.18 on)
+//   node examples/train-from-config.ts         (Node 22.18 or newer)
 import { pathToFileURL } from "node:url";
 import { readConfig, train } from "nablaflow";
 import { nodeRuntime } from "nablaflow/runtime/node";

@@ -12,8 +12,7 @@ export interface TransitionIndex {
  */
 export function stratifiedSteps(T: number, strata: number, rng: Rng, at: { sample: number; step: number }): number[] {
   const u = rng.uniform(strata, { purpose: "transitions", ...at });
-  const edge = (k: number) => Math.round((k * T) / strata);
-  const drawn = Array.from({ length: strata }, (_, k) => edge(k) + Math.floor(u[k]! * (edge(k + 1) - edge(k))));
+  const drawn = Array.from({ length: strata }, (_, k) => Math.floor(((k + u[k]!) * T) / strata)); // u < 1, so below T
   return [...drawn, T - 1];
 }
 

@@ -32,7 +32,7 @@ beforeAll(async () => {
   const set = await loadPictures(assetPath("pictures/animals-32"));
   train = splitOf(set, "train");
   unseenStyles = splitOf(set, "test");
-});
+}, 60_000);
 
 const graphOf = async (loading: Promise<Reward>) => {
   const reward = await loading;
@@ -84,7 +84,7 @@ describe("prompt-score", () => {
 });
 
 describe("agreement", () => {
-  test("finds the animal of pictures in known styles, softened or not, and of most in styles it never saw", async () => {
+  test("finds the animal of pictures in known styles, softened or not, and of many in styles it never saw", async () => {
     const network = await openAgreement(runtime, BLOCK);
     const share = async (set: PictureSet, softStd: number) => {
       const { images, labels } = labelledBatch(set, new Rng(SEED), 0, 512, "animal", {
@@ -98,8 +98,8 @@ describe("agreement", () => {
       );
       return agrees.reduce((sum, value) => sum + value, 0) / 512;
     };
-    expect(await share(train, 0)).toBeGreaterThan(0.9);
-    expect(await share(train, 1)).toBeGreaterThan(0.85);
+    expect(await share(train, 0)).toBeGreaterThan(0.95);
+    expect(await share(train, 1)).toBeGreaterThan(0.95);
     expect(await share(unseenStyles, 0)).toBeGreaterThan(0.4); // chance: 0.022
     await network.release();
   });

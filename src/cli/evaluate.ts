@@ -4,7 +4,7 @@ import { nodeRuntime } from "../runtime/node.ts";
 import { promptFile } from "../train/prepare.ts";
 import { wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
-import { progressOf } from "./progress.ts";
+import { withProgress } from "./progress.ts";
 import { quickstartPrompts } from "./quickstart-config.ts";
 import { table } from "./table.ts";
 
@@ -41,14 +41,10 @@ Examples:
       const opened = await openModel(model, { prompts, folderPrompts: await quickstartPrompts() });
       const { evaluate, train } = opened.config;
       const { imagesPerPrompt = evaluate.imagesPerPrompt, seed = evaluate.seed } = flags;
-      const progress = progressOf(0);
-      const metrics = await evaluateModel(nodeRuntime({ threads: train.threads }), opened, {
-        imagesPerPrompt,
-        seed,
-        onStage: progress.stage,
-        signal,
-      });
-      progress.close();
+      const runtime = nodeRuntime({ threads: train.threads });
+      const metrics = await withProgress(0, ({ measuring }) =>
+        evaluateModel(runtime, opened, { imagesPerPrompt, seed, onStage: measuring, signal }),
+      );
       const measured = { model, prompts: opened.parts.prompts, imagesPerPrompt, seed, metrics };
       process.stderr.write(
         `${metricsTable(metrics)}\n(${measured.prompts.length} prompts, ${imagesPerPrompt} samples each, seed ${seed})\n`,

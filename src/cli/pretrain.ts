@@ -7,7 +7,7 @@ import { resolvePretrainConfig } from "../train/pretrain-config.ts";
 import { collect } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import { Interrupted, resumeCommand } from "./interrupted.ts";
-import { progressOf } from "./progress.ts";
+import { withProgress } from "./progress.ts";
 
 interface PretrainFlags {
   out: string;
@@ -39,15 +39,15 @@ Examples:
       const every = checkpointEvery ? [`train.checkpointEvery=${checkpointEvery}`] : [];
       const config = resolvePretrainConfig(await readConfigFile(shippedPath(path)), [...set, ...every], path);
       const directory = await openRunDirectory(out, config, { resume });
-      const progress = progressOf(config.train.updates);
       let stopped = false;
       try {
-        const runtime = nodeRuntime({ threads: config.train.threads });
-        for await (const event of pretrain(config, runtime, directory, signal)) {
-          progress.show(event);
-          stopped = event.type === "interrupted";
-        }
-        progress.close();
+        await withProgress(config.train.updates, async (progress) => {
+          const runtime = nodeRuntime({ threads: config.train.threads });
+          for await (const event of pretrain(config, runtime, directory, signal)) {
+            progress.show(event);
+            stopped = event.type === "interrupted";
+          }
+        });
       } finally {
         directory.release();
       }

@@ -5,13 +5,27 @@ const plainEverySeconds = 10;
 /** Shows events on stderr: one live line on a terminal, a plain line every 10 s elsewhere, with the time left. */
 export interface Progress {
   show(event: TrainEvent): void;
-  /** Work beside training steps, such as an evaluation. */
+  /** Work beside training steps, such as sampling. */
   stage(name: string, fraction: number): void;
-  close(): void;
+  /** The same for a measurement of a model. */
+  measuring(stage: string, fraction: number): void;
 }
 
-/** @param updates of the whole run, for the time left; 0 where there are stages only */
-export function progressOf(updates: number): Progress {
+/**
+ * Does work that tells its progress; afterwards, or after an error, the live line is ended.
+ *
+ * @param updates of the whole run, for the time left; 0 where there are stages only
+ */
+export async function withProgress<T>(updates: number, work: (progress: Progress) => Promise<T>): Promise<T> {
+  const progress = progressOf(updates);
+  try {
+    return await work(progress);
+  } finally {
+    progress.close();
+  }
+}
+
+function progressOf(updates: number): Progress & { close(): void } {
   const live = process.stderr.isTTY === true && !process.env.NO_COLOR;
   const seconds = () => Date.now() / 1000;
   /** When the first update that this process makes began, and which it is. */
@@ -20,15 +34,21 @@ export function progressOf(updates: number): Progress {
   let open = false; // a live line without its end
   let stageShown = "";
   const liveLine = (text: string) => {
-    process.stderr.write(`\r\x1b[2K${text}`);
+    process.stderr.write(`\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
     open = true;
   };
+  const close = () => {
+    if (open) process.stderr.write("\n");
+    open = false;
+  };
+  const stage = (name: string, fraction: number) => {
+    if (live) liveLine(`${name}: ${Math.floor(100 * fraction)} %`);
+    else if (name !== stageShown) process.stderr.write(`${name}\n`);
+    stageShown = name;
+  };
   return {
-    stage(name, fraction) {
-      if (live) liveLine(`${name}: ${Math.floor(100 * fraction)} %`);
-      else if (name !== stageShown) process.stderr.write(`measuring: ${name}\n`);
-      stageShown = name;
-    },
+    stage,
+    measuring: (what, fraction) => stage(`measuring: ${what}`, fraction),
     show(event) {
       if (event.type === "step") {
         start ??= { at: seconds() - event.seconds, update: event.update - 1 };
@@ -39,12 +59,12 @@ export function progressOf(updates: number): Progress {
           lastPlain = seconds();
           process.stderr.write(`${line}\n`);
         }
-      } else if (event.type === "resume") process.stderr.write(`Going on from update ${event.update}.\n`);
+      } else if (event.type === "resume") {
+        close();
+        process.stderr.write(`Going on from update ${event.update}.\n`);
+      }
     },
-    close() {
-      if (open) process.stderr.write("\n");
-      open = false;
-    },
+    close,
   };
 }
 

@@ -10,7 +10,7 @@ import { nodeRuntime } from "../runtime/node.ts";
 import { openScorer } from "../sample/image-scorer.ts";
 import { amount, collect, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
-import { progressOf } from "./progress.ts";
+import { withProgress } from "./progress.ts";
 import { quickstartPrompts } from "./quickstart-config.ts";
 
 interface SampleFlags {
@@ -62,20 +62,14 @@ Examples:
       const { parts, policy, config } = opened;
       const runtime = nodeRuntime({ threads: config.train.threads });
       const block = Math.min(measuringBlock(parts, config.train.block), parts.prompts.length * count);
-      const progress = progressOf(0);
       const each = parts.prompts.flatMap((text) => new Array<string>(count).fill(text));
-      const { states } = await samplePolicy(runtime, parts, policy, {
-        prompts: each,
-        seed,
-        purpose: "sampling",
-        block,
-        onProgress: (fraction) => progress.stage("sampling", fraction),
-        signal,
-      });
+      const request = { prompts: each, seed, purpose: "sampling", block, signal } as const;
+      const { states } = await withProgress(0, ({ stage }) =>
+        samplePolicy(runtime, parts, policy, { ...request, onProgress: (fraction) => stage("sampling", fraction) }),
+      );
       const scorer = await openScorer(runtime, parts.model, parts.reward, block);
       const { images, rewards } = await scorer.score(states.at(-1)!, each);
       await scorer.release();
-      progress.close();
 
       await mkdir(out, { recursive: true });
       const scored = parts.reward === noReward ? undefined : rewards;

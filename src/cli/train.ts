@@ -8,7 +8,7 @@ import { prepare } from "../train/prepare.ts";
 import { collect } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import { Interrupted, isAbort, resumeCommand } from "./interrupted.ts";
-import { progressOf } from "./progress.ts";
+import { withProgress } from "./progress.ts";
 import { summaryTable } from "./summary-table.ts";
 
 interface TrainFlags {
@@ -66,33 +66,29 @@ export async function trainAndReport(
 ): Promise<void> {
   const parts = await prepare(config); // first, so that what does not fit leaves no folder behind
   const directory = await openRunDirectory(out, config, { resume });
-  const progress = progressOf(config.train.updates);
   try {
-    const run = alignedRun({
-      config,
-      parts,
-      runtime: nodeRuntime({ threads: config.train.threads }),
-      directory,
-      signal,
-      onStage: progress.stage,
-      clock: () => performance.now() / 1000,
-    });
-    for (;;) {
-      const { value, done } = await run.next();
-      if (!done) {
+    const summary = await withProgress(config.train.updates, async (progress) => {
+      const run = alignedRun({
+        config,
+        parts,
+        runtime: nodeRuntime({ threads: config.train.threads }),
+        directory,
+        signal,
+        onStage: progress.measuring,
+        clock: () => performance.now() / 1000,
+      });
+      for (;;) {
+        const { value, done } = await run.next();
+        if (done) return value;
         progress.show(value);
-        continue;
       }
-      progress.close();
-      if (!value) throw new Interrupted(`Stopped; a checkpoint is saved. Go on with:\n  ${resumeCommand()}`);
-      process.stderr.write(summaryTable(value));
-      process.stderr.write(`\nReport: ${await writeReport(out)}\n`);
-      if (json) process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
-      return;
-    }
+    });
+    if (!summary) throw new Interrupted(`Stopped; a checkpoint is saved. Go on with:\n  ${resumeCommand()}`);
+    process.stderr.write(summaryTable(summary));
+    process.stderr.write(`\nReport: ${await writeReport(out)}\n`);
+    if (json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
   } catch (error) {
     if (!signal.aborted || !isAbort(error)) throw error;
-    progress.close();
     throw new Interrupted(`Stopped while measuring. Go on with:\n  ${resumeCommand()}`);
   } finally {
     directory.release();

@@ -101,7 +101,7 @@ describe("help and lists", () => {
   });
 });
 
-test.each([
+test.concurrent.each([
   [["trian"], /unknown command 'trian'[\s\S]*train/],
   [["list", "reward"], /did you mean "rewards"/],
   [["list", "--jsn"], /unknown option '--jsn'/],

@@ -15,7 +15,7 @@ interface QuickstartFlags {
 }
 
 /** Measured with the bundled model on two cores: one trajectory of an update, and one picture sampled and measured. */
-const secondsPer = { trajectory: 0.25, picture: 0.1 };
+const secondsPer = { trajectory: 0.4, picture: 0.1 };
 
 export function addQuickstart(cli: Cli): void {
   cli.program

@@ -65,7 +65,7 @@ export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<Tr
   await writeSafetensorsFile(join(directory.path, "final.safetensors"), policy);
   const after = await measuring("after", policy, config.evaluate.seed, config.evaluate.imagesPerPrompt);
   const again = await measuring("prior floor", undefined, config.evaluate.seed + 1, config.evaluate.imagesPerPrompt);
-  onStage?.("exact", 0);
+  if (isWorld) onStage?.("exact", 0);
   const exact = await exactOfRun(runtime, parts, config, policy, {
     samples: config.evaluate.imagesPerPrompt,
     seed: config.evaluate.seed,
@@ -78,7 +78,7 @@ export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<Tr
     ...(exact && { exact: exact.summary }),
   };
   if (exact) await writePoints(directory.path, exact.points, parts);
-  else await writePairs(directory.path, before, after, parts.model.imageShape, config.evaluate.seed);
+  if (!isWorld) await writePairs(directory.path, before, after, parts.model.imageShape, config.evaluate.seed);
   await writeSummary(directory.path, summary);
   return summary;
 }

@@ -52,7 +52,7 @@ export async function evaluateModel(
   const pretrained = await measure("pretrained", undefined, seed);
   const again = await measure("prior floor", undefined, seed + 1);
   const priorDistance = kernelDistance(measured.features, pretrained.features, judges.kernel, again.features);
-  onStage?.("exact", 0);
+  if (parts.model.prior) onStage?.("exact", 0);
   const exact = await exactOfRun(runtime, parts, config, policy, { samples: imagesPerPrompt, seed, signal });
   return { ...metrics, priorDistance, ...(exact && exactMetrics(exact.summary, exact.samples)) };
 }

@@ -1,4 +1,7 @@
-/** What a training run tells while it goes on; one line of events.jsonl each. */
+/**
+ * What a training run tells while it goes on. All but `checkpoint` and `resume` are a line of events.jsonl each, so that a
+ * run which was stopped and resumed has the events of one which was not.
+ */
 export type TrainEvent = StepEvent | EvaluationEvent | CheckpointEvent | NoteEvent;
 
 export interface StepEvent {

@@ -25,6 +25,7 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<TrainE
   const { config, directory, signal, probe } = options;
   const state = await initialState(options);
   const events = new EventWriter<TrainEvent>(join(directory.path, "events.jsonl"), state.eventsBytes);
+  // Only what the seed determines is written down: checkpoints and resumptions differ between a run and its like.
   const tell = (event: TrainEvent): TrainEvent => events.append(event);
   const save = async (): Promise<TrainEvent> => {
     events.sync();
@@ -34,7 +35,8 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<TrainE
   const programs = await openPrograms(options, state);
   const { updates, updatesPerRollout, checkpointEvery } = config.train;
   let rollout: Rollout | undefined;
-  yield tell({ type: state.update > 0 ? "resume" : "start", update: state.update });
+  const { update } = state;
+  yield update > 0 ? { type: "resume", update } : tell({ type: "start", update });
   try {
     while (state.update < updates) {
       // A rollout is not part of a checkpoint: between two updates on one there is nothing to go on from.
@@ -73,7 +75,7 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<TrainE
         yield tell(measured);
       }
       const due = state.update % checkpointEvery === 0 && state.update % updatesPerRollout === 0;
-      if (due && state.update < updates) yield tell(await save());
+      if (due && state.update < updates) yield await save();
     }
     yield await save();
     return { policy: state.result(), finished: true };

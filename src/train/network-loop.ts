@@ -57,6 +57,7 @@ export async function* trainNetwork(
     ({ step: update, eventsBytes } = saved);
   }
   const events = new EventWriter<TrainEvent>(join(directory.path, "events.jsonl"), eventsBytes);
+  // Only what the seed determines is written down: checkpoints and resumptions differ between a run and its like.
   const tell = (event: TrainEvent): TrainEvent => events.append(event);
   const save = async () => {
     events.sync();
@@ -68,12 +69,12 @@ export async function* trainNetwork(
 
   const program = await runtime.compile(lossesAndGradients(task));
   const weights = Object.fromEntries(Object.entries(task.params).map(([name, { data }]) => [prefix + name, data]));
-  yield tell({ type: update > 0 ? "resume" : "start", update });
+  yield update > 0 ? { type: "resume", update } : tell({ type: "start", update });
   try {
     while (update < options.updates) {
       if (signal?.aborted) {
         yield await save();
-        yield tell({ type: "interrupted", update });
+        yield { type: "interrupted", update };
         return average.arrays;
       }
       const started = performance.now();
@@ -97,7 +98,7 @@ export async function* trainNetwork(
       const seconds = (performance.now() - started) / 1000;
       const { updates } = options;
       yield tell({ type: "step", update, updates, losses, gradientNorm: { network: norm }, lr, seconds });
-      if (update % options.checkpointEvery === 0 && update < options.updates) yield tell(await save());
+      if (update % options.checkpointEvery === 0 && update < options.updates) yield await save();
     }
     yield await save();
     yield tell({ type: "end", update });

@@ -211,6 +211,8 @@ describe("15: an update trains on the rollout just drawn, with the weights that 
     const updates = updatesOf(runs);
     expect(updates).toHaveLength(4);
     expect(updates.map(isFresh)).toEqual([true, true, true, true]);
+    const starts = updates.map(({ sampling }) => JSON.stringify([...sampling[0]!.feeds.x!]));
+    expect(new Set(starts).size).toBe(4); // new noise each time
     // the released code trains on the trajectories of the epoch before
     const stale = updates.slice(1).map(({ update }, k) => ({ sampling: updates[k]!.sampling, update }));
     expect(stale.map(isFresh)).toEqual([false, false, false]);
@@ -254,6 +256,19 @@ describe("16: steps that are trained on", () => {
       const expected = (n * strata) / T;
       for (const count of counts) expect(Math.abs(count - expected)).toBeLessThan(5 * Math.sqrt(expected));
     }
+  });
+
+  test("are drawn anew for every trajectory and every update", () => {
+    const of = (update: number) =>
+      chooseTransitions(4, 50, { kind: "strata", strata: 5, rng: new Rng(0), update }).map(({ i }) => i);
+    const drawn = [0, 1, 2].flatMap((update) =>
+      [0, 1, 2, 3].map((k) =>
+        of(update)
+          .slice(6 * k, 6 * k + 6)
+          .join(),
+      ),
+    );
+    expect(new Set(drawn).size).toBe(12);
   });
 
   test("a chain shorter than the number of strata trains", async () => {

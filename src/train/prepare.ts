@@ -13,6 +13,7 @@ import { byPrompt, weightedSum } from "../rewards/compose.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { noReward } from "../rewards/no-reward.ts";
 import type { Reward } from "../rewards/reward.ts";
+import { checkChain } from "./chain-check.ts";
 import { hostRewardRefused, isWorlds, modelOptions, type RunConfig, rewardList } from "./config.ts";
 import { isObjectiveValue, isRewardValue, isSamplerValue, type TrainConfig } from "./values.ts";
 
@@ -37,18 +38,10 @@ export interface Parts extends SamplingParts {
 export async function prepare(config: TrainConfig): Promise<Parts> {
   const objective = objectiveOf(config);
   const sampler = samplerOf(config);
+  checkChain(objective, sampler);
   const parts = await prepareSampling(config);
   const { chain, reward } = parts;
-  if (!chain.stochastic) {
-    throw new ConfigError(
-      `${objective.kind} needs a chain with noise in every step, but sampler "${sampler.kind}" has a step with σ = 0. Raise sampler.eta, or use "ddpm".`,
-    );
-  }
-  if (objective.needs.includes("memoryless-chain") && !chain.memoryless) {
-    throw new ConfigError(
-      `${objective.kind} reaches its target only on a chain that forgets its start, but sampler "${sampler.kind}" with these options does not (first ᾱ = ${chain.levels[0]!.alphaBar.toPrecision(3)}). Use "ddpm" with a grid that starts at noise, or an objective without a target law such as "ddpo".`,
-    );
-  }
+  checkChain(objective, sampler, chain);
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {
     throw hostRewardRefused(objective.kind, reward.kind, "reward");
   }

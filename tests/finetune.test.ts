@@ -116,6 +116,16 @@ describe("what a step tells", () => {
   });
 });
 
+test("the proximal part is 0 on the first update of a rollout, and pulls from the second on", async () => {
+  const set = ["train.updates=4", "train.updatesPerRollout=2", "objective.proximal=10"];
+  const { steps } = await train(configOf(plane, ...set));
+  const proximal = steps.map(({ losses }) => losses["policy.proximal"]!);
+  expect(proximal[0]).toBeLessThan(1e-10);
+  expect(proximal[2]).toBeLessThan(1e-10);
+  expect(proximal[1]).toBeGreaterThan(1e-6);
+  expect(proximal[3]).toBeGreaterThan(1e-6);
+});
+
 describe("a number that is not finite", () => {
   /** A host reward that becomes NaN for one prompt at the given call. */
   const failsAt = (call: number): Reward => {

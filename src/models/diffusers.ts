@@ -51,7 +51,7 @@ export const diffusers = defineModel<z.output<typeof options>>({
       strata: 5,
       checkpointEvery: 10,
       block: 16,
-      accumulate: 6,
+      accumulate: 8,
       optimizer,
       flowOptimizer: { ...optimizer, weightDecay: 1e-2 },
     },

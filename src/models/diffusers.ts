@@ -51,7 +51,7 @@ export const diffusers = defineModel<z.output<typeof options>>({
       strata: 5,
       checkpointEvery: 10,
       block: 16,
-      accumulate: 8,
+      accumulate: 6, // divides trajectories × (strata + 1) for any number of trajectories
       optimizer,
       flowOptimizer: { ...optimizer, weightDecay: 1e-2 },
     },

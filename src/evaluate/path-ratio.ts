@@ -1,11 +1,11 @@
 import { asConstants } from "../nn/index.ts";
-import type { Runtime, Values } from "../runtime/index.ts";
+import type { Runtime } from "../runtime/index.ts";
 import { levelRow, rowsOf } from "../sample/chain-columns.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import { encodePrompts } from "../sample/conditions.ts";
+import { guidedState } from "../sample/guided-state.ts";
 import { sizeOf } from "../tensor/index.ts";
 import type { SamplingParts } from "../train/prepare.ts";
-import { compileOutput } from "./output-program.ts";
 
 /**
  * log π_θ/π_# of whole trajectories drawn from π_θ: Σ_i (‖x_{i+1} − μ_#‖² − ‖x_{i+1} − μ_θ‖²)/(2σ_i²). The trajectories
@@ -19,21 +19,14 @@ export async function logPathRatio(
 ): Promise<Float64Array> {
   const { model, chain, guidance } = parts;
   const size = sizeOf(model.shape);
-  const conditions = await encodePrompts(runtime, model, [...paths.prompts, ...(guidance === 1 ? [] : [""])]);
-  const program = await compileOutput(runtime, parts, asConstants(model.weights), block);
+  const conditions = await encodePrompts(runtime, model, paths.prompts, guidance);
+  const state = guidedState(model, guidance, block);
+  const program = await runtime.compile({ out: state.output(asConstants(model.weights)) });
   const total = new Float64Array(paths.count);
   for (let start = 0; start < paths.count; start += block) {
     const used = Math.min(block, paths.count - start);
     const own = Array.from({ length: block }, (_, b) => paths.prompts[start + Math.min(b, used - 1)]!);
-    const fixed: Values = {
-      ...conditions.rows(own, "condition"),
-      ...(guidance === 1
-        ? {}
-        : conditions.rows(
-            own.map(() => ""),
-            "unconditional",
-          )),
-    };
+    const fixed = conditions.feeds(own);
     for (let i = 0; i < chain.T; i++) {
       const { d1, d2, sigma } = chain.steps[i]!;
       const x = new Float32Array(block * size);

@@ -47,9 +47,8 @@ export async function writePairs(
     ] as const) {
       const file = `${name}-${String(k).padStart(4, "0")}.png`;
       const reward = measured.rewards[k]!;
-      const png = await picture(measured.images.subarray(k * size, (k + 1) * size), height, width);
-      const text = { prompt: entry.prompt, seed: entry.seed, reward: JSON.stringify({ reward }) };
-      await writeFileAtomic(join(folder, file), [insertPngText(png, text)]);
+      const image = measured.images.subarray(k * size, (k + 1) * size);
+      await writeFileAtomic(join(folder, file), [await samplePng(image, height, width, { ...entry, reward })]);
       shots[name] = { file, reward };
     }
     index.push({ ...entry, ...shots });
@@ -67,11 +66,24 @@ function indicesToShow(prompts: readonly string[]): number[] {
   });
 }
 
-/** A [3, H, W] image in [0, 1] as PNG; values outside are clamped. */
-export function picture(image: Float32Array, height: number, width: number): Promise<Uint8Array> {
+/** What a sample's PNG says in its text chunks. */
+export interface SampleText {
+  prompt: string;
+  seed: string;
+  reward?: number | undefined;
+}
+
+/** A [3, H, W] image in [0, 1] as PNG with its prompt, seed and reward as text; values outside are clamped. */
+export async function samplePng(
+  image: Float32Array,
+  height: number,
+  width: number,
+  { reward, ...said }: SampleText,
+): Promise<Uint8Array> {
   const plane = height * width;
   const data = new Uint8Array(3 * plane);
   for (let p = 0; p < plane; p++)
     for (let c = 0; c < 3; c++) data[3 * p + c] = Math.round(255 * Math.min(1, Math.max(0, image[c * plane + p]!)));
-  return encodePng({ width, height, channels: 3, data });
+  const png = await encodePng({ width, height, channels: 3, data });
+  return insertPngText(png, { ...said, ...(reward !== undefined && { reward: JSON.stringify({ reward }) }) });
 }

@@ -30,7 +30,7 @@ export async function samplePolicy(
 ): Promise<Trajectories> {
   const frozen = asConstants(parts.model.weights);
   const params = policy ? parts.adaptation.bind(frozen, asConstants(policy)) : frozen;
-  const conditions = await encodePrompts(runtime, parts.model, [...prompts, ...(parts.guidance === 1 ? [] : [""])]);
+  const conditions = await encodePrompts(runtime, parts.model, prompts, parts.guidance);
   const { model, chain, guidance } = parts;
   const sampler = await openChainSampler(runtime, { model, chain, guidance, block, params });
   const rng = new Rng(seed);

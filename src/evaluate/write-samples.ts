@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { contactSheet, insertPngText } from "../images/index.ts";
+import { contactSheet } from "../images/index.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../run/index.ts";
 import { type Shape, sizeOf } from "../tensor/index.ts";
-import { picture } from "./sample-pairs.ts";
+import { samplePng } from "./sample-pairs.ts";
 
 /** Samples of prompts, `count` of each, prompt by prompt. */
 export interface Samples {
@@ -38,9 +38,8 @@ export async function writePictures(folder: string, samples: Samples): Promise<S
     const reward = rewards?.[k];
     const entry = { prompt, seed: `${seed}/${k}` };
     const file = `${String(k).padStart(4, "0")}-${slug(prompt)}.png`;
-    const png = await picture(images.subarray(k * size, (k + 1) * size), height, width);
-    const texts = { ...entry, ...(reward !== undefined && { reward: JSON.stringify({ reward }) }) };
-    await writeFileAtomic(join(folder, file), [insertPngText(png, texts)]);
+    const image = images.subarray(k * size, (k + 1) * size);
+    await writeFileAtomic(join(folder, file), [await samplePng(image, height, width, { ...entry, reward })]);
     files.push({ file, ...entry, ...(reward !== undefined && { reward }) });
   }
   const scale = Math.max(1, Math.ceil(SHEET_SIDE / Math.min(height, width)));

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { z } from "zod";
 import { ConfigError, FormatError } from "../core/errors.ts";
+import { matchesGlob } from "../core/glob.ts";
 import { addPrefix, type NamedArrays, withPrefix } from "../core/named-arrays.ts";
 import { assetPath } from "../core/package-root.ts";
 import { loadTokenizer } from "../data/index.ts";
@@ -9,7 +10,6 @@ import { sizeOf } from "../tensor/index.ts";
 import { readDiffusersFolder } from "../weights/index.ts";
 import { clipText, clipTextSpecs, clipTextWeights, parseClipTextConfig } from "./clip-text.ts";
 import { decodeLatents } from "./codec.ts";
-import { matchesGlob } from "./glob.ts";
 import { defineModel } from "./kind.ts";
 import type { Adaptation, FinetuneOptions, Model, Network } from "./model.ts";
 import { parseUNetConfig, type UNetConfig, unet, unetSpecs } from "./unet.ts";

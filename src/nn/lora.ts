@@ -1,4 +1,5 @@
 import { ConfigError } from "../core/errors.ts";
+import { matchesGlob } from "../core/glob.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { nearest } from "../core/nearest.ts";
 import type { ParamSpecs, Params } from "./params.ts";
@@ -52,11 +53,7 @@ function modulesOf(weights: NamedArrays): Map<string, WeightShape> {
 }
 
 function matching(target: string, names: readonly string[]): string[] {
-  const pattern = target
-    .split("*")
-    .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"))
-    .join(".*");
-  const found = names.filter((name) => new RegExp(`^${pattern}$`).test(name));
+  const found = names.filter((name) => matchesGlob(target, name));
   if (found.length > 0) return found;
   // What one would write for each kind of module: `*.to_q`, `*.to_out.0`.
   const kinds = [...new Set(names.map((name) => name.replace(/^.+?\.([^.]+(\.\d+)*)$/, "*.$1")))];

@@ -27,8 +27,7 @@ export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedMode
   const builder = new GraphBuilder();
   const names = new Map<Tensor, string>();
   const inputs: Record<string, InputInfo> = {};
-  const constants = new Map<unknown, string>();
-  const canonical = new Map<string, Tensor>();
+  const constants = new Map<Tensor["data"], Map<string, string>>(); // array → shape → initializer
 
   for (const tensor of topologicalOrder(Object.values(outputs))) {
     if (tensor.op === "input") {
@@ -45,14 +44,11 @@ export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedMode
       }
       names.set(tensor, name);
     } else if (tensor.op === "constant") {
-      // One initializer per array, whatever number of tensors refer to it.
-      const key = `${tensor.shape.join()}`;
-      let name = constants.get(tensor.data) as string | undefined;
-      if (name === undefined || canonical.get(name)?.shape.join() !== key) {
-        name = builder.constant(tensor.data!, tensor.shape);
-        constants.set(tensor.data, name);
-        canonical.set(name, tensor);
-      }
+      // One initializer per array and shape, whatever number of tensors refer to it.
+      const shape = tensor.shape.join();
+      const known = constants.get(tensor.data) ?? new Map<string, string>();
+      const name = known.get(shape) ?? builder.constant(tensor.data!, tensor.shape);
+      constants.set(tensor.data, known.set(shape, name));
       names.set(tensor, name);
     } else if (tensor.op === "fill") {
       names.set(tensor, emitFill(builder, tensor));

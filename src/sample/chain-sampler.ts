@@ -1,11 +1,11 @@
 import type { Chain } from "../diffusion/index.ts";
-import type { Condition, Model, Time } from "../models/index.ts";
+import type { Model } from "../models/index.ts";
 import type { Params } from "../nn/index.ts";
 import type { Program, Runtime, Values } from "../runtime/index.ts";
 import { input, sizeOf } from "../tensor/index.ts";
-import { columnsInput, levelColumns, levelRow, rowsOf } from "./chain-columns.ts";
+import { levelRow, rowsOf } from "./chain-columns.ts";
 import type { Conditions } from "./conditions.ts";
-import { guided } from "./guided.ts";
+import { guidedState } from "./guided-state.ts";
 
 /** N trajectories of a chain: x_0 … x_T with what was known when they were drawn. */
 export interface Trajectories {
@@ -51,16 +51,10 @@ export interface ChainSamplerOptions {
 /** Compiles one step of the chain, x_{i+1} = d₁x_i + d₂·out + σ z, and runs it T times per block of trajectories. */
 export async function openChainSampler(runtime: Runtime, options: ChainSamplerOptions): Promise<ChainSampler> {
   const { model, guidance, block, params } = options;
-  const shape = [block, ...model.shape];
-  const x = input("x", shape);
-  const level = columnsInput("columns", levelColumns, block, shape.length);
+  const { x, level, output } = guidedState(model, guidance, block);
   const sigma = input("sigma", [block, ...model.shape.map(() => 1)]);
-  const flat = (name: "t" | "alphaBar" | "progress") => level[name].reshape([block]);
-  const time: Time = { t: flat("t"), alphaBar: flat("alphaBar"), progress: flat("progress") };
-  const condition = conditionInputs(model, block, "condition");
-  const unconditional = guidance === 1 ? undefined : conditionInputs(model, block, "unconditional");
-  const out = guided(model, params, x, time, condition, unconditional, guidance);
-  const xNext = x.mul(level.d1).add(out.mul(level.d2)).add(input("noise", shape).mul(sigma));
+  const out = output(params);
+  const xNext = x.mul(level.d1).add(out.mul(level.d2)).add(input("noise", x.shape).mul(sigma));
   const program = await runtime.compile({ xNext, out });
   return {
     sample: (request) => run(program, options, request),
@@ -68,14 +62,8 @@ export async function openChainSampler(runtime: Runtime, options: ChainSamplerOp
   };
 }
 
-/** Inputs `prefix.name` for each part of the condition. */
-export const conditionInputs = (model: Model, batch: number, prefix: string): Condition =>
-  Object.fromEntries(
-    Object.entries(model.conditionShapes).map(([name, shape]) => [name, input(`${prefix}.${name}`, [batch, ...shape])]),
-  );
-
 async function run(program: Program, options: ChainSamplerOptions, request: SampleRequest): Promise<Trajectories> {
-  const { model, chain, block, guidance } = options;
+  const { model, chain, block } = options;
   const { prompts, conditions, noise, trained = {}, keepStates = false } = request;
   const size = sizeOf(model.shape);
   const count = prompts.length;
@@ -89,16 +77,7 @@ async function run(program: Program, options: ChainSamplerOptions, request: Samp
     const start = k * block;
     const used = Math.min(block, count - start);
     const blockPrompts = Array.from({ length: block }, (_, b) => prompts[start + Math.min(b, used - 1)]!);
-    const fixed: Values = {
-      ...trained,
-      ...conditions.rows(blockPrompts, "condition"),
-      ...(guidance === 1
-        ? {}
-        : conditions.rows(
-            blockPrompts.map(() => ""),
-            "unconditional",
-          )),
-    };
+    const fixed: Values = { ...trained, ...conditions.feeds(blockPrompts) };
     const draw = (out: Float32Array, i: number) => {
       for (let b = 0; b < used; b++) noise(out, b * size, size, start + b, i);
     };
@@ -113,7 +92,7 @@ async function run(program: Program, options: ChainSamplerOptions, request: Samp
         ...fixed,
         x,
         noise: z,
-        columns: rowsOf(levelRow.bind(null, chain), new Array(block).fill(i)),
+        columns: rowsOf((level) => levelRow(chain, level), new Array<number>(block).fill(i)),
         sigma: new Float32Array(block).fill(chain.steps[i]!.sigma),
       });
       if (keepStates) {

@@ -1,3 +1,5 @@
+import { moments } from "../core/moments.ts";
+
 /** Rewards remembered per prompt, newest last: the state of the running normalisation, saved with checkpoints. */
 export type RewardHistory = Record<string, number[]>;
 
@@ -23,10 +25,4 @@ export function advantages(
     const { mean, std } = own.length >= remembered ? moments(own) : batch;
     return Math.max(-limit, Math.min(limit, (rewards[k]! - mean) / (std + 1e-6)));
   });
-}
-
-function moments(values: readonly number[]): { mean: number; std: number } {
-  const mean = values.reduce((p, q) => p + q, 0) / values.length;
-  const variance = values.reduce((p, q) => p + (q - mean) ** 2, 0) / values.length;
-  return { mean, std: Math.sqrt(variance) };
 }

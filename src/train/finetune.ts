@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { moments } from "../core/moments.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { EventWriter, writeCheckpoint } from "../run/index.ts";
 import { accumulate } from "./accumulate.ts";
@@ -83,10 +84,4 @@ export async function* finetune(options: FinetuneOptions): AsyncGenerator<TrainE
     events.close();
     await programs.release();
   }
-}
-
-/** Mean and population standard deviation. */
-function moments(values: Float32Array): { mean: number; std: number } {
-  const mean = values.reduce((p, q) => p + q, 0) / values.length;
-  return { mean, std: Math.sqrt(values.reduce((p, q) => p + (q - mean) ** 2, 0) / values.length) };
 }

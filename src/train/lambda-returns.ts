@@ -45,13 +45,7 @@ export async function lambdaReturns(
     const own = rows.map((k) => prompts[k]!);
     const fixed: Values = {
       ...trained,
-      ...conditions.rows(own, "condition"),
-      ...(parts.guidance === 1
-        ? {}
-        : conditions.rows(
-            own.map(() => ""),
-            "unconditional",
-          )),
+      ...conditions.feeds(own),
       promptFeatures: promptFeaturesOf(reward, own),
     };
     const at = async (level: number, adjoint: Float32Array) => {

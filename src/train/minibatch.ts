@@ -49,15 +49,7 @@ export function minibatch(
     "lambdaReturn.next": () => pick(({ i }) => rollout.returns!.next[i]!),
     "lambdaReturn.pulledBack": () => pick(({ i }) => rollout.returns!.pulledBack[i]!),
   };
-  const values: Record<string, Float32Array | Int32Array> = {
-    ...conditions.rows(ownPrompts, "condition"),
-    ...(parts.guidance === 1
-      ? {}
-      : conditions.rows(
-          ownPrompts.map(() => ""),
-          "unconditional",
-        )),
-  };
+  const values: Record<string, Float32Array | Int32Array> = { ...conditions.feeds(ownPrompts) };
   for (const [name, provide] of Object.entries(providers)) if (name in wanted) values[name] = provide();
   return values;
 }

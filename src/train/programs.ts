@@ -23,10 +23,7 @@ export async function openPrograms({ config, parts, runtime }: FinetuneOptions, 
   const perTrajectory = parts.objective.transitions === "all" ? parts.chain.T : strata + 1;
   const batch = Math.ceil((trajectories * perTrajectory) / pieces);
   const bound = bindParams(parts, state.params.policy, state.params.flow);
-  const conditions = await encodePrompts(runtime, parts.model, [
-    ...parts.prompts,
-    ...(parts.guidance === 1 ? [] : [""]),
-  ]);
+  const conditions = await encodePrompts(runtime, parts.model, parts.prompts, parts.guidance);
   const sampler = await openChainSampler(runtime, {
     model: parts.model,
     chain: parts.chain,

@@ -1,10 +1,9 @@
-import type { Model, Time } from "../models/index.ts";
+import type { Model } from "../models/index.ts";
 import type { Params } from "../nn/index.ts";
 import type { Losses, Objective, StatePrediction, TransitionBatch, TransitionState } from "../objectives/index.ts";
 import type { Reward } from "../rewards/reward.ts";
 import { columnsInput, levelColumns, transitionColumns } from "../sample/chain-columns.ts";
-import { conditionInputs } from "../sample/chain-sampler.ts";
-import { guided } from "../sample/guided.ts";
+import { guidedState } from "../sample/guided-state.ts";
 import { promptFeatureInput } from "../sample/image-scorer.ts";
 import { gradient, input, type Shape, type Tensor, vjp } from "../tensor/index.ts";
 
@@ -28,15 +27,10 @@ export function transitionLosses(options: TransitionGraphOptions): Losses {
 /** One end of a batch of transitions; its inputs start with `prefix`. */
 export function stateGraph(options: TransitionGraphOptions, prefix: "x" | "xNext"): TransitionState {
   const { model, batch, reward, guidance } = options;
-  const shape: Shape = [batch, ...model.shape];
-  const x = input(prefix, shape);
-  const c = columnsInput(`${prefix}.columns`, levelColumns, batch, shape.length);
-  const flat = (t: Tensor) => t.reshape([batch]);
-  const time: Time = { t: flat(c.t), alphaBar: flat(c.alphaBar), progress: flat(c.progress) };
-  const condition = conditionInputs(model, batch, "condition");
-  const unconditional = guidance === 1 ? undefined : conditionInputs(model, batch, "unconditional");
+  const names = { x: prefix, columns: `${prefix}.columns` };
+  const { x, level: c, time, condition, output } = guidedState(model, guidance, batch, names);
   const predict = (params: Params): StatePrediction => {
-    const out = guided(model, params, x, time, condition, unconditional, guidance);
+    const out = output(params);
     return {
       out,
       x0Hat: x.mul(c.c1).add(out.mul(c.c2)),

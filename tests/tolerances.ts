@@ -15,4 +15,6 @@ export const tolerances = {
   secondOrder: 1e-5,
   /** float32 kernels against float64, values of order 1. */
   float32: 2e-5,
+  /** float64 against a golden file of float64 values with 7 decimals. */
+  golden: 1e-7,
 } as const;

@@ -93,6 +93,10 @@ export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedMode
 }
 
 function emitFill(builder: GraphBuilder, tensor: Tensor): string {
-  const scalar = builder.floats([tensor.attrs.value as number], []);
+  const value = tensor.attrs.value as number;
+  const scalar =
+    tensor.dtype === "int32"
+      ? builder.shared(`int32:${value}`, () => builder.constant(Int32Array.of(value), []))
+      : builder.floats([value], []);
   return tensor.rank === 0 ? scalar : builder.node("Expand", [scalar, builder.ints(tensor.shape)]);
 }

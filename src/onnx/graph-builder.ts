@@ -35,7 +35,7 @@ export class GraphBuilder implements Emitter {
     outputs: number,
     options: NodeOptions = {},
   ): readonly string[] {
-    const key = `${options.domain ?? ""}${opType}(${inputs.join(",")})${JSON.stringify(attrs)}`;
+    const key = `${options.domain ?? ""}${opType}(${inputs.join(",")})${JSON.stringify(attrs)}:${outputs}`;
     return this.shared(key, () => {
       const names = Array.from({ length: outputs }, () => this.#fresh("v"));
       this.protoNodes.push(

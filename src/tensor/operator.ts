@@ -45,9 +45,12 @@ export interface OperatorSample {
     shape: Shape;
     low?: number;
     high?: number;
+    /** Makes the input int32, drawn from 0 … integers − 1. */
     integers?: number;
     /** Keeps this distance from values where the derivative jumps (for example 0 for abs). */
     avoid?: number;
+    /** The values are low + k·spaced in random order, for operators that jump where two values are equal. */
+    spaced?: number;
   }[];
   attrs?: Attrs;
 }
@@ -63,7 +66,8 @@ export interface Operator {
   readonly name: string;
   /** Output shape; throws ShapeError with the rule and what came. */
   shape(inputs: readonly Tensor[], attrs: Attrs): Shape;
-  readonly dtype?: DType;
+  /** Type of the output; throws ShapeError for operands it cannot take. Omitted: all are float32. See dtypes.ts. */
+  dtype?(inputs: readonly Tensor[], attrs: Attrs): DType;
   /** Slow, obvious float64 evaluation. */
   reference(inputs: readonly ReferenceArray[], attrs: Attrs, shape: Shape): Float64Array;
   /** Cotangents of the inputs given the cotangent of the output; null where the derivative is zero or undefined. */

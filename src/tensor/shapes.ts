@@ -38,6 +38,21 @@ export function broadcastShapes(operator: string, a: Shape, b: Shape): number[] 
   return out;
 }
 
+/** One axis counted from the front, a negative one resolved; throws when out of range. */
+export const normalizeAxis = (operator: string, axis: number, rank: number): number =>
+  normalizeAxes(operator, [axis], rank)[0]!;
+
+/**
+ * Calls `visit(start, stride)` for each line of elements along one axis: element k of the line lies at start + k·stride.
+ */
+export function eachLine(shape: Shape, axis: number, visit: (start: number, stride: number) => void): void {
+  const stride = sizeOf(shape.slice(axis + 1));
+  const outer = sizeOf(shape.slice(0, axis));
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < stride; i++) visit(o * shape[axis]! * stride + i, stride);
+  }
+}
+
 /** Axes counted from the front, negative ones resolved; throws when out of range or repeated. */
 export function normalizeAxes(operator: string, axes: readonly number[], rank: number): number[] {
   const resolved = axes.map((axis) => (axis < 0 ? axis + rank : axis));

@@ -1,6 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
+import { requireFloat32 } from "./dtypes.ts";
 import { type Attrs, type DType, operatorNamed } from "./operator.ts";
-import { normalizeAxes, type Shape, showShape, sizeOf } from "./shapes.ts";
+import { normalizeAxes, normalizeAxis, type Shape, showShape, sizeOf } from "./shapes.ts";
 
 /** A number or a tensor: wherever an operand is expected, numbers become scalars. */
 export type Operand = Tensor | number;
@@ -63,15 +64,52 @@ export class Tensor {
   minimum(other: Operand): Tensor {
     return apply("minimum", [this, other]);
   }
-  /** 1 where this > other, else 0 (float32). */
+  /** 1 where this > other, else 0 (float32), as are the other comparisons: a mask. No gradient flows through it. */
   greater(other: Operand): Tensor {
     return apply("greater", [this, other]);
+  }
+  greaterEqual(other: Operand): Tensor {
+    return apply("greaterEqual", [this, other]);
+  }
+  less(other: Operand): Tensor {
+    return apply("greater", [other, this]);
+  }
+  lessEqual(other: Operand): Tensor {
+    return apply("greaterEqual", [other, this]);
+  }
+  equal(other: Operand): Tensor {
+    return apply("equal", [this, other]);
+  }
+  notEqual(other: Operand): Tensor {
+    return this.equal(other).neg().add(1);
+  }
+  /** min(max(x, low), high). The gradient is 0 outside [low, high]; for one bound use `maximum` or `minimum`. */
+  clip(low: number, high: number): Tensor {
+    return apply("clip", [this], { low, high });
   }
   neg(): Tensor {
     return apply("neg", [this]);
   }
   abs(): Tensor {
     return apply("abs", [this]);
+  }
+  /** −1, 0 or 1, with zero gradient, as the three roundings below. */
+  sign(): Tensor {
+    return apply("sign", [this]);
+  }
+  floor(): Tensor {
+    return apply("floor", [this]);
+  }
+  ceil(): Tensor {
+    return apply("ceil", [this]);
+  }
+  /** The nearest integer; halves go to the even one. */
+  round(): Tensor {
+    return apply("round", [this]);
+  }
+  /** x^p. A tensor p may vary by element (it broadcasts) and then x must be positive. */
+  pow(p: Operand): Tensor {
+    return typeof p === "number" ? apply("pow", [this], { exponent: p }) : this.log().mul(p).exp();
   }
   square(): Tensor {
     return this.mul(this);
@@ -115,6 +153,23 @@ export class Tensor {
   gelu(): Tensor {
     return this.mul(0.5).mul(this.mul(Math.SQRT1_2).erf().add(1));
   }
+  /** x/2·(1 + tanh(√(2/π)·(x + 0.044715x³))), the approximation of `gelu` that GPT-2 and T5 use. */
+  geluTanh(): Tensor {
+    const inner = this.add(this.square().mul(this).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
+    return this.mul(0.5).mul(inner.tanh().add(1));
+  }
+  /** log(1 + eˣ), without overflow. */
+  softplus(): Tensor {
+    return apply("softplus", [this]);
+  }
+  /** log σ(x) = −softplus(−x), without overflow. */
+  logSigmoid(): Tensor {
+    return this.neg().softplus().neg();
+  }
+  /** x·tanh(softplus(x)) */
+  mish(): Tensor {
+    return this.mul(this.softplus().tanh());
+  }
 
   /** Sum over `axes` (all when omitted). */
   sum(axes?: readonly number[], keepDims = false): Tensor {
@@ -126,18 +181,33 @@ export class Tensor {
     const count = over.reduce((n, axis) => n * this.shape[axis]!, 1);
     return this.sum(over, keepDims).mul(1 / count);
   }
-  /** Softmax over the last axis. */
-  softmax(): Tensor {
-    return apply("softmax", [this]);
+  /** Largest value over `axes` (all when omitted). Equal largest values share the gradient. */
+  max(axes?: readonly number[], keepDims = false): Tensor {
+    return apply("max", [this], { axes: axes ?? this.shape.map((_, i) => i), keepDims });
   }
-  /** Log-softmax over the last axis. */
-  logSoftmax(): Tensor {
-    return apply("logSoftmax", [this]);
+  /** Smallest value over `axes` (all when omitted). Equal smallest values share the gradient. */
+  min(axes?: readonly number[], keepDims = false): Tensor {
+    return apply("min", [this], { axes: axes ?? this.shape.map((_, i) => i), keepDims });
   }
-  /** log Σ exp over the last axis, which is dropped. */
-  logSumExp(): Tensor {
-    const first = (x: Tensor) => x.slice(-1, 0, 1).reshape(x.shape.slice(0, -1));
-    return first(this).sub(first(this.logSoftmax()));
+  /** Mean of (x − mean)² over `axes` (all when omitted): divided by the count, not by one less. */
+  variance(axes?: readonly number[], keepDims = false): Tensor {
+    return this.sub(this.mean(axes, true)).square().mean(axes, keepDims);
+  }
+  /** log Σ exp over `axes` (the last when omitted), without overflow. */
+  logSumExp(axes: readonly number[] = [-1], keepDims = false): Tensor {
+    return apply("logSumExp", [this], { axes, keepDims });
+  }
+  /** Softmax over one axis. */
+  softmax(axis = -1): Tensor {
+    return apply("softmax", [this], { axis: normalizeAxis("softmax", axis, this.rank) });
+  }
+  /** Log-softmax over one axis. */
+  logSoftmax(axis = -1): Tensor {
+    return apply("logSoftmax", [this], { axis: normalizeAxis("logSoftmax", axis, this.rank) });
+  }
+  /** Running sum along one axis, or with `reverse` the sum of what follows, the element itself included. */
+  cumsum(axis = -1, reverse = false): Tensor {
+    return apply("cumsum", [this], { axis: normalizeAxis("cumsum", axis, this.rank), reverse });
   }
 
   /** New shape with the same number of elements; one entry may be −1. */
@@ -153,7 +223,7 @@ export class Tensor {
   }
   /** Elements `start ≤ index < end` along one axis; negative positions count from the end. */
   slice(axis: number, start: number, end: number): Tensor {
-    const [at] = normalizeAxes("slice", [axis], this.rank) as [number];
+    const at = normalizeAxis("slice", axis, this.rank);
     const size = this.shape[at]!;
     const from = start < 0 ? start + size : start;
     const to = end < 0 ? end + size : end;
@@ -167,15 +237,24 @@ export class Tensor {
   matmul(other: Tensor, flags: { transA?: boolean; transB?: boolean } = {}): Tensor {
     return apply("matmul", [this, other], { transA: flags.transA ?? false, transB: flags.transB ?? false });
   }
+  /** The same values in another type: to int32 they are cut towards zero, and no gradient flows. */
+  cast(to: DType): Tensor {
+    return to === this.dtype ? this : apply("cast", [this], { to });
+  }
   /** The same value, through which no gradient flows. */
   stopGradient(): Tensor {
     return apply("stopGradient", [this]);
   }
 }
 
-/** A scalar or filled constant. */
-export function fill(shape: Shape, value: number): Tensor {
-  return new Tensor("fill", [], { shape, value }, shape, "float32");
+/** A scalar or filled constant. An int32 value must be one. */
+export function fill(shape: Shape, value: number, dtype: DType = "float32"): Tensor {
+  if (dtype === "int32" && value !== (value | 0)) {
+    throw new ShapeError(
+      `fill: an int32 tensor needs a 32-bit integer, but ${value} came. Use cast("float32") on the other operand.`,
+    );
+  }
+  return new Tensor("fill", [], { shape, value }, shape, dtype);
 }
 export const zerosLike = (x: Tensor): Tensor => fill(x.shape, 0);
 
@@ -194,10 +273,14 @@ export function constant(data: Float32Array | Int32Array, shape: Shape): Tensor 
   return new Tensor("constant", [], {}, shape, data instanceof Int32Array ? "int32" : "float32", data);
 }
 
-/** Applies a registered operator. Shape rules are checked here, once, while the graph is built. */
+/**
+ * Applies a registered operator. Shape and type rules are checked here, once, while the graph is built. Numbers become
+ * scalars of the type of the last tensor among the operands.
+ */
 export function apply(op: string, operands: readonly Operand[], attrs: Attrs = {}): Tensor {
   const operator = operatorNamed(op);
-  const inputs = operands.map((x) => (typeof x === "number" ? fill([], x) : x));
-  const shape = operator.shape(inputs, attrs);
-  return new Tensor(op, inputs, attrs, shape, operator.dtype ?? "float32");
+  const like = operands.findLast((x) => typeof x !== "number")?.dtype ?? "float32";
+  const inputs = operands.map((x) => (typeof x === "number" ? fill([], x, like) : x));
+  const dtype = operator.dtype ? operator.dtype(inputs, attrs) : requireFloat32(op, inputs);
+  return new Tensor(op, inputs, attrs, operator.shape(inputs, attrs), dtype);
 }

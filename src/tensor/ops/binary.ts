@@ -1,3 +1,4 @@
+import { commonDtype } from "../dtypes.ts";
 import { defineOperator, type OperatorNode, type OperatorSample } from "../operator.ts";
 import { broadcastShapes, type Shape, sameShape, sizeOf, stridesOf } from "../shapes.ts";
 import type { Tensor } from "../tensor.ts";
@@ -22,7 +23,7 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
 }
 
 /** Calls `visit(outIndex, aIndex, bIndex)` for each element of `shape`. */
-function eachPair(shape: Shape, a: Shape, b: Shape, visit: (o: number, i: number, j: number) => void): void {
+export function eachPair(shape: Shape, a: Shape, b: Shape, visit: (o: number, i: number, j: number) => void): void {
   const strideA = broadcastStrides(a, shape);
   const strideB = broadcastStrides(b, shape);
   const position = new Array<number>(shape.length).fill(0);
@@ -42,6 +43,30 @@ function eachPair(shape: Shape, a: Shape, b: Shape, visit: (o: number, i: number
   }
 }
 
+type Range = Omit<OperatorSample["inputs"][number], "shape">;
+/** Values of the two operands that keep a distance from each other, for operators that jump where they are equal. */
+export const apart: readonly [Range, Range] = [
+  { low: -2, spaced: 0.25 },
+  { low: -1.875, spaced: 0.25 },
+];
+
+/** Shapes that broadcast in every way, with values from two ranges; and integers. */
+export function pairSamples([rangeA, rangeB]: readonly [Range, Range], integers: boolean): OperatorSample[] {
+  const pair = (a: Shape, b: Shape, [forA, forB] = [rangeA, rangeB]): OperatorSample => ({
+    inputs: [
+      { shape: a, ...forA },
+      { shape: b, ...forB },
+    ],
+  });
+  return [
+    pair([3, 4], [3, 4]),
+    pair([2, 3, 4], [4]),
+    pair([2, 1, 3], [4, 1]),
+    pair([], [5]),
+    ...(integers ? [pair([2, 3], [3], [{ integers: 5 }, { integers: 5 }])] : []),
+  ];
+}
+
 type Partial = (node: OperatorNode, cotangent: Tensor) => Tensor | null;
 
 function defineBinary(
@@ -50,27 +75,12 @@ function defineBinary(
   f: (a: number, b: number) => number,
   da: Partial,
   db: Partial,
-  range: { low: number; high: number } = { low: -2, high: 2 },
+  ranges: readonly [Range, Range] = [{}, {}],
+  { integers }: { integers: boolean } = { integers: true },
 ): void {
-  const samples: OperatorSample[] = [
-    [
-      [3, 4],
-      [3, 4],
-    ],
-    [[2, 3, 4], [4]],
-    [
-      [2, 1, 3],
-      [4, 1],
-    ],
-    [[], [5]],
-  ].map(([a, b]) => ({
-    inputs: [
-      { shape: a!, ...range },
-      { shape: b!, ...range },
-    ],
-  }));
   defineOperator({
     name,
+    ...(integers && { dtype: (inputs: readonly Tensor[]) => commonDtype(name, inputs) }),
     shape: ([a, b]) => broadcastShapes(name, a!.shape, b!.shape),
     reference([a, b], _, shape) {
       const out = new Float64Array(sizeOf(shape));
@@ -86,7 +96,7 @@ function defineBinary(
       return [forA && sumTo(forA, a.shape), forB && sumTo(forB, b.shape)];
     },
     emit: (e, inputs) => e.node(onnx, inputs),
-    samples: () => samples,
+    samples: () => pairSamples(ranges, integers),
   });
 }
 
@@ -121,7 +131,11 @@ defineBinary(
   (x, y) => x / y,
   (n, v) => v.div(b(n)),
   (n, v) => v.mul(n.output).div(b(n)).neg(),
-  { low: 0.5, high: 2 },
+  [
+    { low: 0.5, high: 2 },
+    { low: 0.5, high: 2 },
+  ],
+  { integers: false }, // the quotient of integers would be cut towards zero
 );
 // Where both are equal the gradient goes to the second operand.
 defineBinary(
@@ -129,28 +143,14 @@ defineBinary(
   "Max",
   (x, y) => Math.max(x, y),
   (n, v) => v.mul(a(n).greater(b(n))),
-  (n, v) => v.mul(a(n).greater(b(n)).neg().add(1)),
+  (n, v) => v.mul(b(n).greaterEqual(a(n))),
+  apart,
 );
 defineBinary(
   "minimum",
   "Min",
   (x, y) => Math.min(x, y),
   (n, v) => v.mul(b(n).greater(a(n))),
-  (n, v) => v.mul(b(n).greater(a(n)).neg().add(1)),
+  (n, v) => v.mul(a(n).greaterEqual(b(n))),
+  apart,
 );
-
-/** 1 where a > b, else 0. Its derivative is zero almost everywhere. */
-defineOperator({
-  name: "greater",
-  shape: ([x, y]) => broadcastShapes("greater", x!.shape, y!.shape),
-  reference([x, y], _, shape) {
-    const out = new Float64Array(sizeOf(shape));
-    eachPair(shape, x!.shape, y!.shape, (o, i, j) => {
-      out[o] = x!.data[i]! > y!.data[j]! ? 1 : 0;
-    });
-    return out;
-  },
-  vjp: () => [null, null],
-  emit: (e, inputs) => e.node("Cast", [e.node("Greater", inputs)], { to: 1 }),
-  samples: () => [{ inputs: [{ shape: [3, 4] }, { shape: [4] }] }],
-});

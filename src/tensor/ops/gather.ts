@@ -1,38 +1,84 @@
 import { ShapeError } from "../../core/errors.ts";
+import { dtypeOfFirst, requireFloat32, requireInt32 } from "../dtypes.ts";
 import { defineOperator } from "../operator.ts";
-import { showShape, sizeOf } from "../shapes.ts";
-import { apply, type Tensor } from "../tensor.ts";
+import { normalizeAxis, showShape, sizeOf } from "../shapes.ts";
+import { apply, constant, type Tensor } from "../tensor.ts";
 
-/** Rows of `table` [N, …] picked by int32 `ids` [...]: result [...ids, …]. Ids must lie in [0, N). */
-export const gather = (table: Tensor, ids: Tensor): Tensor => apply("gather", [table, ids]);
+/**
+ * Slices of `x` along `axis`, picked by int32 `ids` [...] in any number and order: the axis of N entries becomes the axes
+ * of ids. For axis 0, rows of a table [N, …] to [...ids, …]. Ids must lie in [0, N).
+ */
+export const gather = (x: Tensor, ids: Tensor, axis = 0): Tensor =>
+  apply("gather", [x, ids], { axis: normalizeAxis("gather", axis, x.rank) });
+
+/** 1 at the class of each int32 id and 0 elsewhere: ids [...] → float32 [..., classes]. Other ids give only zeros. */
+export function oneHot(ids: Tensor, classes: number): Tensor {
+  requireInt32("oneHot", ids);
+  return ids.reshape([...ids.shape, 1]).equal(
+    constant(
+      Int32Array.from({ length: classes }, (_, k) => k),
+      [classes],
+    ),
+  );
+}
 
 /** The gradient of `gather`: sums the rows of `values` [...ids, …] into a table of `rows` rows. */
 const scatterRows = (values: Tensor, ids: Tensor, rows: number): Tensor =>
   apply("scatterRows", [values, ids], { rows });
 
-const samples = (values: readonly number[]) => [{ inputs: [{ shape: values }, { shape: [2, 3], integers: 4 }] }];
-
 defineOperator({
   name: "gather",
-  shape([table, ids]) {
-    if (ids!.dtype !== "int32") throw new ShapeError(`gather: ids must be int32, but ${ids!.dtype} came.`);
-    return [...ids!.shape, ...table!.shape.slice(1)];
+  dtype(inputs) {
+    requireInt32("gather", inputs[1]!);
+    return dtypeOfFirst(inputs);
   },
-  reference([table, ids], _, shape) {
-    const width = sizeOf(table!.shape.slice(1));
+  shape: ([x, ids], attrs) => x!.shape.toSpliced(attrs.axis as number, 1, ...ids!.shape),
+  reference([x, ids], attrs, shape) {
+    const axis = attrs.axis as number;
+    const size = x!.shape[axis]!;
+    const width = sizeOf(x!.shape.slice(axis + 1));
     const out = new Float64Array(sizeOf(shape));
-    ids!.data.forEach((id, k) => {
-      out.set(table!.data.subarray(id * width, (id + 1) * width), k * width);
-    });
+    let at = 0;
+    for (let before = 0; before < sizeOf(x!.shape.slice(0, axis)); before++) {
+      for (const id of ids!.data) {
+        const from = (before * size + id) * width;
+        out.set(x!.data.subarray(from, from + width), at);
+        at += width;
+      }
+    }
     return out;
   },
-  vjp: ({ inputs: [table, ids] }, v) => [scatterRows(v, ids!, table!.shape[0]!), null],
-  emit: (e, inputs) => e.node("Gather", inputs, { axis: 0 }),
-  samples: () => samples([4, 5]),
+  // v [...before, ...ids, …after] → [...ids, ...before, …after] → rows [N, ...before, …after] → [...before, N, …after]
+  vjp({ inputs: [x, ids], attrs }, v) {
+    const axis = attrs.axis as number;
+    const size = x!.shape[axis]!;
+    if (axis === 0) return [scatterRows(v, ids!, size), null];
+    const order = v.shape.map((_, i) => i);
+    const rows = scatterRows(v.transpose([...order.splice(axis, ids!.rank), ...order]), ids!, size);
+    const others = rows.shape.map((_, i) => i).slice(1);
+    return [rows.transpose(others.toSpliced(axis, 0, 0)), null];
+  },
+  emit: (e, inputs, { attrs }) => e.node("Gather", inputs, { axis: attrs.axis as number }),
+  samples: () => [
+    { inputs: [{ shape: [4, 5] }, { shape: [2, 3], integers: 4 }], attrs: { axis: 0 } },
+    { inputs: [{ shape: [2, 4, 3] }, { shape: [2, 2], integers: 4 }], attrs: { axis: 1 } },
+    { inputs: [{ shape: [2, 3, 4] }, { shape: [], integers: 4 }], attrs: { axis: 2 } },
+    {
+      inputs: [
+        { shape: [4, 2], integers: 9 },
+        { shape: [3], integers: 4 },
+      ],
+      attrs: { axis: 0 },
+    },
+  ],
 });
 
 defineOperator({
   name: "scatterRows",
+  dtype([values, ids]) {
+    requireInt32("scatterRows", ids!);
+    return requireFloat32("scatterRows", [values!]);
+  },
   shape([values, ids], attrs) {
     if (showShape(values!.shape.slice(0, ids!.rank)) !== showShape(ids!.shape)) {
       throw new ShapeError(
@@ -58,5 +104,5 @@ defineOperator({
     const flat = e.node("Reshape", [values!, e.ints([count, output.size / output.shape[0]!])]);
     return e.node("Reshape", [e.node("MatMul", [oneHot, flat]), e.ints(output.shape)]);
   },
-  samples: () => samples([2, 3, 5]).map((s) => ({ ...s, attrs: { rows: 4 } })),
+  samples: () => [{ inputs: [{ shape: [2, 3, 5] }, { shape: [2, 3], integers: 4 }], attrs: { rows: 4 } }],
 });

@@ -1,12 +1,26 @@
 import "./source.ts";
 import "./unary.ts";
+import "./power.ts";
+import "./cast.ts";
+import "./scan.ts";
 import "./reduce.ts";
 import "./matmul.ts";
 import "./softmax.ts";
+import "./conv-weight.ts";
 
+export { avgPool2d, globalAvgPool2d } from "./avg-pool.ts";
 export { sumTo } from "./binary.ts";
-export { type ConvOptions, conv2d } from "./conv.ts";
-export { gather } from "./gather.ts";
+export { where } from "./compare.ts";
+export { conv2d } from "./conv.ts";
+export type { ConvOptions } from "./conv-map.ts";
+export { type ConvTransposeOptions, convTranspose2d } from "./conv-transpose.ts";
+export { gather, oneHot } from "./gather.ts";
 export { concat } from "./layout.ts";
+export { globalMaxPool2d, maxPool2d } from "./max-pool.ts";
 export { groupNorm, standardize } from "./norm.ts";
+export { sort, topK } from "./order.ts";
+export type { Extent, PoolOptions } from "./pool-window.ts";
 export { avgPool2x, sumPool2x, upsample2x } from "./resample.ts";
+export { type ResizeOptions, resize } from "./resize.ts";
+export type { Interpolation } from "./resize-weights.ts";
+export { takeAlongAxis } from "./take-along-axis.ts";

@@ -1,11 +1,12 @@
 import { ShapeError } from "../../core/errors.ts";
+import { commonDtype, dtypeOfFirst } from "../dtypes.ts";
 import { type Attrs, defineOperator, type ReferenceArray } from "../operator.ts";
 import { broadcastShapes, type Shape, sameShape, showShape, sizeOf, stridesOf } from "../shapes.ts";
 import { apply, type Tensor } from "../tensor.ts";
 import { broadcastStrides, sumTo } from "./binary.ts";
 
 /** Reads `shape` elements from `data` with the given strides and start offset. */
-function gatherStrided(data: Float64Array, shape: Shape, strides: readonly number[], offset = 0): Float64Array {
+export function gatherStrided(data: Float64Array, shape: Shape, strides: readonly number[], offset = 0): Float64Array {
   const out = new Float64Array(sizeOf(shape));
   const position = new Array<number>(shape.length).fill(0);
   let from = offset;
@@ -24,6 +25,7 @@ function gatherStrided(data: Float64Array, shape: Shape, strides: readonly numbe
 
 defineOperator({
   name: "reshape",
+  dtype: dtypeOfFirst,
   shape([x], attrs) {
     const shape = attrs.shape as Shape;
     if (sizeOf(shape) !== x!.size || shape.some((d) => !Number.isInteger(d) || d < 0)) {
@@ -34,11 +36,15 @@ defineOperator({
   reference: ([x]) => x!.data,
   vjp: ({ inputs: [x] }, v) => [v.reshape(x!.shape)],
   emit: (e, [x], { output }) => e.node("Reshape", [x!, e.ints(output.shape)]),
-  samples: () => [{ inputs: [{ shape: [2, 6] }], attrs: { shape: [3, 4] } }],
+  samples: () => [
+    { inputs: [{ shape: [2, 6] }], attrs: { shape: [3, 4] } },
+    { inputs: [{ shape: [2, 6], integers: 9 }], attrs: { shape: [3, 4] } },
+  ],
 });
 
 defineOperator({
   name: "transpose",
+  dtype: dtypeOfFirst,
   shape([x], attrs) {
     const perm = attrs.perm as number[];
     if (
@@ -71,11 +77,13 @@ defineOperator({
   samples: () => [
     { inputs: [{ shape: [2, 3, 4] }], attrs: { perm: [2, 0, 1] } },
     { inputs: [{ shape: [3, 2] }], attrs: { perm: [1, 0] } },
+    { inputs: [{ shape: [3, 2], integers: 9 }], attrs: { perm: [1, 0] } },
   ],
 });
 
 defineOperator({
   name: "expand",
+  dtype: dtypeOfFirst,
   shape([x], attrs) {
     const shape = attrs.shape as Shape;
     if (!sameShape(broadcastShapes("expand", x!.shape, shape), shape)) {
@@ -86,7 +94,10 @@ defineOperator({
   reference: ([x], _, shape) => gatherStrided(x!.data, shape, broadcastStrides(x!.shape, shape)),
   vjp: ({ inputs: [x] }, v) => [sumTo(v, x!.shape)],
   emit: (e, [x], { output }) => e.node("Expand", [x!, e.ints(output.shape)]),
-  samples: () => [{ inputs: [{ shape: [3, 1] }], attrs: { shape: [2, 3, 4] } }],
+  samples: () => [
+    { inputs: [{ shape: [3, 1] }], attrs: { shape: [2, 3, 4] } },
+    { inputs: [{ shape: [3, 1], integers: 9 }], attrs: { shape: [2, 3, 4] } },
+  ],
 });
 
 interface SliceAttrs {
@@ -99,6 +110,7 @@ const sliceAttrs = (attrs: Attrs) => attrs as unknown as SliceAttrs;
 /** Elements start ≤ index < end along one axis. Its gradient is `pad` with zeros. */
 defineOperator({
   name: "slice",
+  dtype: dtypeOfFirst,
   shape([x], attrs) {
     const { axis, start, end } = sliceAttrs(attrs);
     const size = x!.shape[axis]!;
@@ -122,12 +134,16 @@ defineOperator({
     const { axis, start, end } = sliceAttrs(attrs);
     return e.node("Slice", [x!, e.ints([start]), e.ints([end]), e.ints([axis])]);
   },
-  samples: () => [{ inputs: [{ shape: [2, 5, 3] }], attrs: { axis: 1, start: 1, end: 4 } }],
+  samples: () => [
+    { inputs: [{ shape: [2, 5, 3] }], attrs: { axis: 1, start: 1, end: 4 } },
+    { inputs: [{ shape: [2, 5, 3], integers: 9 }], attrs: { axis: 1, start: 1, end: 4 } },
+  ],
 });
 
 /** Adds zeros before and after along one axis. */
 defineOperator({
   name: "pad",
+  dtype: dtypeOfFirst,
   shape: ([x], attrs) =>
     x!.shape.map((d, i) => (i === attrs.axis ? d + (attrs.before as number) + (attrs.after as number) : d)),
   reference([x], attrs, shape) {
@@ -153,7 +169,10 @@ defineOperator({
     pads[rank + (attrs.axis as number)] = attrs.after as number;
     return e.node("Pad", [x!, e.ints(pads)]);
   },
-  samples: () => [{ inputs: [{ shape: [2, 3] }], attrs: { axis: 1, before: 1, after: 2 } }],
+  samples: () => [
+    { inputs: [{ shape: [2, 3] }], attrs: { axis: 1, before: 1, after: 2 } },
+    { inputs: [{ shape: [2, 3], integers: 9 }], attrs: { axis: 1, before: 1, after: 2 } },
+  ],
 });
 
 /** Joins tensors along one axis. */
@@ -162,6 +181,7 @@ export const concat = (parts: readonly Tensor[], axis: number): Tensor =>
 
 defineOperator({
   name: "concat",
+  dtype: (inputs) => commonDtype("concat", inputs),
   shape(inputs, attrs) {
     const axis = attrs.axis as number;
     const first = inputs[0]!.shape;
@@ -199,5 +219,14 @@ defineOperator({
     });
   },
   emit: (e, inputs, { attrs }) => e.node("Concat", inputs, { axis: attrs.axis as number }),
-  samples: () => [{ inputs: [{ shape: [2, 1, 3] }, { shape: [2, 4, 3] }, { shape: [2, 2, 3] }], attrs: { axis: 1 } }],
+  samples: () => [
+    { inputs: [{ shape: [2, 1, 3] }, { shape: [2, 4, 3] }, { shape: [2, 2, 3] }], attrs: { axis: 1 } },
+    {
+      inputs: [
+        { shape: [2, 3], integers: 9 },
+        { shape: [1, 3], integers: 9 },
+      ],
+      attrs: { axis: 0 },
+    },
+  ],
 });

@@ -97,6 +97,10 @@ defineOperator({
     sample([4, 3], [4, 2], true, false),
     sample([2, 3, 4], [2, 5, 4], false, true),
     sample([2, 4, 3], [2, 4, 5], true, false),
+    sample([2, 4, 3], [2, 5, 4], true, true),
     sample([2, 2, 3, 4], [4, 2], false, false),
+    sample([2, 1, 3, 4], [3, 2, 4], false, true),
+    sample([4, 3], [2, 4, 2], true, false),
+    sample([2, 3, 4], [2, 4], false, true),
   ],
 });

@@ -1,37 +1,42 @@
-import { defineOperator } from "../operator.ts";
-import type { Shape } from "../shapes.ts";
+import { type Attrs, defineOperator, type ReferenceArray } from "../operator.ts";
+import { eachLine } from "../shapes.ts";
 
-const samples = () => [{ inputs: [{ shape: [3, 5] }] }, { inputs: [{ shape: [2, 2, 4], low: -4, high: 4 }] }];
+const samples = () => [
+  { inputs: [{ shape: [3, 5] }], attrs: { axis: 1 } },
+  { inputs: [{ shape: [2, 2, 4], low: -4, high: 4 }], attrs: { axis: 2 } },
+  { inputs: [{ shape: [2, 3, 2] }], attrs: { axis: 1 } },
+];
+const axisOf = (attrs: Attrs) => attrs.axis as number;
 
-function logSoftmaxRows(data: Float64Array, shape: Shape): Float64Array {
-  const length = shape[shape.length - 1]!;
+function logSoftmax({ data, shape }: ReferenceArray, axis: number): Float64Array {
   const out = new Float64Array(data.length);
-  for (let start = 0; start < data.length; start += length) {
-    const row = data.subarray(start, start + length);
-    const top = row.reduce((p, q) => Math.max(p, q), -Infinity);
+  const length = shape[axis]!;
+  eachLine(shape, axis, (start, stride) => {
+    let top = -Infinity;
+    for (let k = 0; k < length; k++) top = Math.max(top, data[start + k * stride]!);
     let sum = 0;
-    for (const v of row) sum += Math.exp(v - top);
-    for (let i = 0; i < length; i++) out[start + i] = row[i]! - top - Math.log(sum);
-  }
+    for (let k = 0; k < length; k++) sum += Math.exp(data[start + k * stride]! - top);
+    for (let k = 0; k < length; k++) out[start + k * stride] = data[start + k * stride]! - top - Math.log(sum);
+  });
   return out;
 }
 
 defineOperator({
   name: "softmax",
   shape: ([x]) => x!.shape,
-  reference: ([x]) => logSoftmaxRows(x!.data, x!.shape).map(Math.exp),
+  reference: ([x], attrs) => logSoftmax(x!, axisOf(attrs)).map(Math.exp),
   // dx = y·(v − Σ v·y)
-  vjp: ({ output: y }, v) => [y.mul(v.sub(v.mul(y).sum([-1], true)))],
-  emit: (e, inputs) => e.node("Softmax", inputs, { axis: -1 }),
+  vjp: ({ output: y, attrs }, v) => [y.mul(v.sub(v.mul(y).sum([axisOf(attrs)], true)))],
+  emit: (e, inputs, { attrs }) => e.node("Softmax", inputs, { axis: axisOf(attrs) }),
   samples,
 });
 
 defineOperator({
   name: "logSoftmax",
   shape: ([x]) => x!.shape,
-  reference: ([x]) => logSoftmaxRows(x!.data, x!.shape),
+  reference: ([x], attrs) => logSoftmax(x!, axisOf(attrs)),
   // dx = v − softmax(x)·Σ v
-  vjp: ({ inputs: [x] }, v) => [v.sub(x!.softmax().mul(v.sum([-1], true)))],
-  emit: (e, inputs) => e.node("LogSoftmax", inputs, { axis: -1 }),
+  vjp: ({ inputs: [x], attrs }, v) => [v.sub(x!.softmax(axisOf(attrs)).mul(v.sum([axisOf(attrs)], true)))],
+  emit: (e, inputs, { attrs }) => e.node("LogSoftmax", inputs, { axis: axisOf(attrs) }),
   samples,
 });

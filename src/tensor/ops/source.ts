@@ -1,4 +1,5 @@
 import { ShapeError } from "../../core/errors.ts";
+import { dtypeOfFirst } from "../dtypes.ts";
 import { defineOperator } from "../operator.ts";
 
 const givenAtRun = (name: string) => (): never => {
@@ -8,6 +9,7 @@ const givenAtRun = (name: string) => (): never => {
 /** The same value, through which no gradient flows. */
 defineOperator({
   name: "stopGradient",
+  dtype: dtypeOfFirst,
   shape: ([x]) => x!.shape,
   reference: ([x]) => x!.data,
   vjp: () => [null],

@@ -1,11 +1,13 @@
+import { dtypeOfFirst } from "../dtypes.ts";
 import { defineOperator, type Emitter, type OperatorNode } from "../operator.ts";
-import type { Tensor } from "../tensor.ts";
+import { apply, type Tensor } from "../tensor.ts";
 
 /** Inputs of the contract tests. */
 interface Range {
   low?: number;
   high?: number;
   avoid?: number;
+  spaced?: number;
 }
 
 function defineUnary(
@@ -49,31 +51,26 @@ export function erf(t: number): number {
 // The vjp multiplies the cotangent by the derivative written here.
 defineOperator({
   name: "neg",
+  dtype: dtypeOfFirst,
   shape: ([t]) => t!.shape,
   reference: ([t]) => t!.data.map((v) => -v),
   vjp: (_, v) => [v.neg()],
   emit: (e, inputs) => e.node("Neg", inputs),
-  samples: () => [{ inputs: [{ shape: [2, 3] }] }],
+  samples: () => [{ inputs: [{ shape: [2, 3] }] }, { inputs: [{ shape: [2, 3], integers: 9 }] }],
 });
-defineUnary(
-  "abs",
-  Math.abs,
-  (n) => x(n).greater(0).mul(2).sub(1), // sign(x)
-  "Abs",
-  { avoid: 0.1 },
-);
+defineUnary("abs", Math.abs, (n) => x(n).sign(), "Abs", { avoid: 0.1 });
 defineUnary("exp", Math.exp, (n) => y(n), "Exp"); // d exp(x) = exp(x) dx
 defineUnary(
   "log",
   Math.log,
-  (n) => x(n).mul(0).add(1).div(x(n)), // d log(x) = dx / x
+  (n) => apply("div", [1, x(n)]), // d log(x) = dx / x
   "Log",
   { low: 0.3, high: 3 },
 );
 defineUnary(
   "sqrt",
   Math.sqrt,
-  (n) => y(n).mul(0).add(0.5).div(y(n)), // d √x = dx / (2√x)
+  (n) => apply("div", [0.5, y(n)]), // d √x = dx / (2√x)
   "Sqrt",
   { low: 0.3, high: 3 },
 );
@@ -99,6 +96,29 @@ defineUnary(
   "Relu",
   { avoid: 0.1 },
 );
+// log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|)
+defineUnary(
+  "softplus",
+  (t) => Math.max(t, 0) + Math.log1p(Math.exp(-Math.abs(t))),
+  (n) => x(n).sigmoid(),
+  "Softplus",
+);
+
+/** Constant between jumps: the derivative is zero. The samples stay away from integers and halves. */
+function defineStep(name: string, onnx: string, f: (x: number) => number): void {
+  defineOperator({
+    name,
+    shape: ([t]) => t!.shape,
+    reference: ([t]) => t!.data.map(f),
+    vjp: () => [null],
+    emit: (e, inputs) => e.node(onnx, inputs),
+    samples: () => [{ inputs: [{ shape: [3, 4], low: -2.3, spaced: 0.5 }] }],
+  });
+}
+defineStep("sign", "Sign", Math.sign);
+defineStep("floor", "Floor", Math.floor);
+defineStep("ceil", "Ceil", Math.ceil);
+defineStep("round", "Round", (t) => (t % 1 === 0.5 || t % 1 === -0.5 ? 2 * Math.round(t / 2) : Math.round(t)));
 
 /** x·σ(αx), derivative s + αx·s(1 − s) with s = σ(αx). */
 function defineSwish(name: string, alpha: number): void {

@@ -105,7 +105,11 @@ describe("combinations that cannot work are refused", () => {
   });
 
   test.each([
-    ["objective.proximal=10", /proximal.*updatesPerRollout is 1/],
+    ["objective.proximal=10", /proximal.*updatesPerRollout 1/],
+    [
+      "objective.kind=ddpo objective.estimator=score-function train.accumulate=1 train.updatesPerRollout=2",
+      /score-function.*current policy.*updatesPerRollout is 2.*importance-sampling/,
+    ],
     ["train.accumulate=7", /accumulate.*24 transitions.*7 does not divide 24/],
     ["train.accumulate=5 objective.kind=ddpo", /accumulate.*48 transitions.*5 does not divide 48/],
     ["objective.lambda=0.5 objective.reverse=sampled", /lambda.*reverse td only/],

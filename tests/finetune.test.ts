@@ -7,6 +7,7 @@ import { NonFiniteError } from "../src/core/errors.ts";
 import { Rng } from "../src/core/rng.ts";
 import { energyDistance } from "../src/metrics/index.ts";
 import { exactTarget } from "../src/models/exact-target.ts";
+import type { Objective } from "../src/objectives/index.ts";
 import type { Reward } from "../src/rewards/reward.ts";
 import { findCheckpoint, readCheckpoint } from "../src/run/index.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
@@ -167,6 +168,19 @@ describe("a number that is not finite", () => {
     await expect(stopped).rejects.toThrow(NonFiniteError);
     await expect(stopped).rejects.toThrow(/update 1\b.*prompts? "".*seed 42/is);
     expect(existsSync(join(path, "checkpoints"))).toBe(false);
+  });
+
+  test("so does a gradient under a loss that is finite", async () => {
+    const config = configOf({ ...apart, objective: { kind: "ddpo" } }, "train.seed=42");
+    const parts = await prepare(config);
+    // √ of 0: the loss is 0, its slope is not a number
+    const objective: Objective = {
+      ...parts.objective,
+      losses: ({ logProb }) => ({ policy: { broken: logProb.mul(0).square().sum().sqrt() } }),
+    };
+    await expect(train(config, { parts: { ...parts, objective } })).rejects.toThrow(
+      /update 1\b.*gradient of policy\..*NaN.*"up".*seed 42/is,
+    );
   });
 });
 

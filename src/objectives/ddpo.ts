@@ -22,6 +22,10 @@ export const ddpo = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: "all",
   needs: () => ["advantage"],
+  refuseReuse: (updatesPerRollout, { estimator }) =>
+    estimator === "score-function" && updatesPerRollout > 1
+      ? `the score-function estimator is right for samples of the current policy only, but train.updatesPerRollout is ${updatesPerRollout}. Set that to 1, or objective.estimator to importance-sampling.`
+      : undefined,
   losses({ advantage, logProb, oldLogProb }, { estimator, clip }) {
     if (estimator === "score-function") return { policy: { surrogate: advantage.mul(logProb).mean().neg() } };
     const ratio = logProb.sub(oldLogProb).exp();

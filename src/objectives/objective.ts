@@ -85,6 +85,8 @@ export interface ObjectiveDefinition<Options> {
   transitions: "strata" | "all";
   /** For objectives that read `lambdaReturn`: its decay λ > 0 and the value h it bootstraps from; else undefined. */
   returns?(options: Options): { lambda: number; value(state: TransitionState): Tensor } | undefined;
+  /** Why so many updates on one rollout do not fit these options, with the way out; undefined when they do. Default: any fit. */
+  refuseReuse?(updatesPerRollout: number, options: Options): string | undefined;
   losses(batch: TransitionBatch, options: Options): Losses;
 }
 
@@ -96,6 +98,7 @@ export interface Objective {
   readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
+  refuseReuse(updatesPerRollout: number): string | undefined;
   losses(batch: TransitionBatch): Losses;
 }
 /** A registered objective: call it with options, or let a configuration name its kind. */
@@ -120,6 +123,7 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       transitions: definition.transitions,
       returns: definition.returns?.(options),
       options,
+      refuseReuse: (updatesPerRollout) => definition.refuseReuse?.(updatesPerRollout, options),
       losses: (batch) => definition.losses(batch, options),
     };
   };

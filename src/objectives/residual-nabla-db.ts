@@ -54,6 +54,10 @@ export const residualNablaDb = defineObjective<Options>({
   summary: "residual ∇-DB: samples from p_pre^η · exp(β r) by matching scores along the chain",
   options: options as z.ZodType<Options>,
   transitions: "strata",
+  refuseReuse: (updatesPerRollout, { proximal }) =>
+    proximal > 0 && updatesPerRollout === 1
+      ? "objective.proximal acts only from the second update on one rollout: with train.updatesPerRollout 1 its gradient is zero. Set that to 2 or more, or proximal to 0."
+      : undefined,
   needs: ({ reverseWeight, proximal }) => [
     "reference",
     "reward-gradient",

@@ -32,8 +32,11 @@ export async function accumulate(
     for (const [name, data] of Object.entries(result)) {
       const [kind, network, ...rest] = name.split(".") as ["loss" | "gradient", Network, ...string[]];
       const key = rest.join(".");
+      const refuse = (what: string, value: number) => {
+        throw notFinite(`${what} ${network}.${key}`, value, piece, rollout, state.update + 1, seed);
+      };
       if (kind === "loss") {
-        checkLoss(`${network}.${key}`, data[0]!, piece, rollout, state, seed);
+        if (!Number.isFinite(data[0])) refuse("the loss", data[0]!);
         losses[`${network}.${key}`] = (losses[`${network}.${key}`] ?? 0) + data[0]! / pieces.length;
         continue;
       }
@@ -41,7 +44,12 @@ export async function accumulate(
       const sum = gradients[network];
       if (!sum[key]) sum[key] = { shape: [data.length], data: new Float32Array(data.length) };
       const into = sum[key]!.data;
-      for (let i = 0; i < data.length; i++) into[i]! += data[i]! / pieces.length;
+      let total = 0; // not finite as soon as one value is not
+      for (let i = 0; i < data.length; i++) {
+        into[i]! += data[i]! / pieces.length;
+        total += data[i]!;
+      }
+      if (!Number.isFinite(total)) refuse("the gradient of", total);
     }
   }
   return { losses, gradients };
@@ -52,18 +60,17 @@ function piecesOf(chosen: readonly TransitionIndex[], batch: number): Transition
   return Array.from({ length: chosen.length / batch }, (_, k) => chosen.slice(k * batch, (k + 1) * batch));
 }
 
-function checkLoss(
-  part: string,
+function notFinite(
+  what: string,
   value: number,
   piece: readonly TransitionIndex[],
   { trajectories: { prompts } }: Rollout,
-  state: TrainState,
+  update: number,
   seed: number,
-): void {
-  if (Number.isFinite(value)) return;
+): NonFiniteError {
   const named = [...new Set(piece.map(({ trajectory }) => `"${prompts[trajectory]}"`))].slice(0, 5);
-  throw new NonFiniteError(
-    `Update ${state.update + 1}: the loss ${part} is ${value} (prompts ${named.join(", ")}; seed ${seed}). The last good checkpoint is kept; a smaller learning rate or a smaller beta usually helps.`,
+  return new NonFiniteError(
+    `Update ${update}: ${what} is ${value} (prompts ${named.join(", ")}; seed ${seed}). The last good checkpoint is kept; a smaller learning rate or a smaller beta usually helps.`,
   );
 }
 

@@ -143,12 +143,8 @@ function checkKinds(config: RunConfig, source: string): RunConfig {
       `${source}: train.accumulate splits the ${transitions} transitions of an update into equal parts, but ${accumulate} does not divide ${transitions}.`,
     );
   }
-  const { proximal } = resolvedObjective.options as { proximal?: number };
-  if (proximal && config.train.updatesPerRollout === 1) {
-    throw new ConfigError(
-      `${source}: objective.proximal acts only from the second update on one rollout, but train.updatesPerRollout is 1: its gradient would be zero. Set it to 2 or more, or proximal to 0.`,
-    );
-  }
+  const reuse = resolvedObjective.refuseReuse(config.train.updatesPerRollout);
+  if (reuse) throw new ConfigError(`${source}: ${reuse}`);
   return {
     ...config,
     model: worlds ? config.model : { kind: model.kind, ...checkedModel },

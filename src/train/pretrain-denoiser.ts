@@ -12,8 +12,9 @@ import type { DenoiserConfig } from "./pretrain-config.ts";
 
 /**
  * The denoising task of a text-to-image model: with x = √ᾱ x₀ + √(1−ᾱ) ε at a uniform train time, the network under the
- * prompt's text is regressed on ε, on x₀, or on v = √ᾱ ε − √(1−ᾱ) x₀ [salimans2022progressive]. Parameters are named
- * `unet.…` and `text_encoder.…`.
+ * prompt's text is regressed on ε, on x₀, or on v = √ᾱ ε − √(1−ᾱ) x₀ [salimans2022progressive]. The times of a batch lie
+ * evenly spaced from a random start, which makes the loss less noisy [kingma2021vdm, I.1]. Parameters are named `unet.…` and
+ * `text_encoder.…`.
  */
 export function denoiserTask(config: DenoiserConfig, pictures: PictureSet, tokenizer: PromptTokenizer): NetworkTask {
   const unetConfig = config.unet as UNetConfig;
@@ -46,14 +47,15 @@ export function denoiserTask(config: DenoiserConfig, pictures: PictureSet, token
       const { images, prompts } = trainingBatch(pictures, rng, update, batch);
       const drop = rng.uniform(batch, { purpose: "dropout", sample: update });
       const shown = prompts.map((prompt, b) => (drop[b]! < config.unconditional ? "" : prompt));
-      const t = rng.integers(batch, alphas.length, { purpose: "pretrainTime", sample: update });
+      const [start] = rng.uniform(1, { purpose: "pretrainTime", sample: update });
+      const t = Float32Array.from({ length: batch }, (_, b) => Math.floor(((start! + b / batch) % 1) * alphas.length));
       const power = Array.from(t, (index) => alphas[index]!);
       return {
         x0: encodeImagesHost(images, [batch, 3, 2 * side, 2 * side]),
         eps: rng.normal(batch * unetConfig.in_channels * side * side, { purpose: "pretrainNoise", sample: update }),
         signal: Float32Array.from(power, (alphaBar) => Math.sqrt(alphaBar)),
         noise: Float32Array.from(power, (alphaBar) => Math.sqrt(1 - alphaBar)),
-        t: Float32Array.from(t),
+        t,
         tokens: tokenizer.encode(shown, length),
       };
     },

@@ -22,6 +22,10 @@ const HOSTILE = `<script>alert("x")</script> & 'cat'`;
 
 const before = { reward: 4.2, rewardStd: 0.8, diversity: 0.6, promptAgreement: 0.9, images: 720, seeds: 16 };
 const after = { ...before, reward: 5.24, diversity: 0.552, priorDistance: 0.0119, priorDistanceFloor: 0.0003 };
+const thirdParty = {
+  before: { ...before, diversityThirdParty: 0.4 },
+  after: { ...after, diversityThirdParty: 0.38 },
+};
 
 const exact = {
   ...{ meanReward: -0.79, modeTV: 0.071, energyDistance: 0.02, withinStdRatio: 1.04, elbo: -1.62, importanceEss: 0.82 },
@@ -98,7 +102,7 @@ async function wholeRun(): Promise<Files> {
       prompts: [HOSTILE, "dog"],
     },
     "events.jsonl": `${events.map((event) => JSON.stringify(event)).join("\n")}\n{"type":"checkpoint","update":50,"path":"x"}\n{"type":"st`,
-    "summary.json": { before, after, seconds: 2290 },
+    "summary.json": { ...thirdParty, seconds: 2290 },
     ...(await samplesOf([HOSTILE, "dog"], 3)),
   };
 }
@@ -217,6 +221,7 @@ describe("the page of a whole run", () => {
     const table = page.match(/<table class="measures">[\s\S]*?<\/table>/)![0];
     expect(table).toMatch(/Reward.*4\.20.*5\.24.*\+1\.04.*\+1\.3 std/);
     expect(table).toMatch(/Diversity.*0\.600.*0\.552.*−8\u202f%/);
+    expect(table).toMatch(/Diversity, third-party feature \(MobileNetV2\).*0\.400.*0\.380.*−5\u202f%/);
     expect(table).toMatch(/Prior distance.*0\.000300 <small>floor.*0\.0119/);
     expect(table).toContain("720 images with 16 seeds");
   });

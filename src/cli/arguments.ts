@@ -17,3 +17,10 @@ export function amount(text: string): number {
   if (text.trim() !== "" && Number.isFinite(value) && value >= 0) return value;
   throw new InvalidArgumentError("A number of at least 0 is needed.");
 }
+
+/** Parser of comma-separated numbers above 0. */
+export function positiveList(text: string): number[] {
+  const values = text.split(",").map(Number);
+  if (values.every((value) => Number.isFinite(value) && value > 0)) return values;
+  throw new InvalidArgumentError("Numbers above 0 are needed, separated by commas: 0.5,1,2.");
+}

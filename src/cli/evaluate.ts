@@ -1,8 +1,9 @@
 import { type EvaluatedMetric, evaluateModel } from "../evaluate/evaluate-model.ts";
 import { bundledModel, openModel } from "../evaluate/open-model.ts";
+import type { TiltedReference } from "../evaluate/tilted.ts";
 import { nodeRuntime } from "../runtime/node.ts";
 import { promptFile } from "../train/prepare.ts";
-import { wholeNumber } from "./arguments.ts";
+import { positiveList, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import { withProgress } from "./progress.ts";
 import { quickstartPrompts } from "./quickstart-config.ts";
@@ -12,6 +13,8 @@ interface EvaluateFlags {
   imagesPerPrompt?: number;
   seed?: number;
   prompts?: string;
+  reward?: string;
+  tilt?: number[];
   json: boolean;
 }
 
@@ -26,7 +29,13 @@ export function addEvaluate({ program, signal }: Cli): void {
     .option("--images-per-prompt <n>", "samples of each prompt; default: the run's, or 16", wholeNumber(2))
     .option("--seed <n>", "seed of the noise; default: the run's, or 1000", wholeNumber(0))
     .option("--prompts <file>", "text file, one prompt a line, instead of the run's prompts")
-    .option("--json", "print {model, prompts, imagesPerPrompt, seed, metrics} to stdout", false)
+    .option("--reward <kind>", "score with this reward instead of the run's (nabla list rewards)")
+    .option(
+      "--tilt <betas>",
+      "also measure the target p_pre exp(βr) by weighted pretrained samples, for each β",
+      positiveList,
+    )
+    .option("--json", "print {model, prompts, imagesPerPrompt, seed, metrics, tilted?} to stdout", false)
     .addHelpText(
       "after",
       `
@@ -34,21 +43,29 @@ Examples:
   nabla evaluate runs/quickstart
   nabla evaluate runs/quickstart --prompts configs/prompts/animals.txt --json
   nabla evaluate assets/models/animals-32 --images-per-prompt 8 --seed 7
+  nabla evaluate --reward style-score --images-per-prompt 350 --tilt 0.25,0.5,1,2
 `,
     )
     .action(async (model: string, flags: EvaluateFlags) => {
       const prompts = flags.prompts === undefined ? undefined : await promptFile(flags.prompts);
-      const opened = await openModel(model, { prompts, folderPrompts: await quickstartPrompts() });
+      const opened = await openModel(model, {
+        prompts,
+        folderPrompts: await quickstartPrompts(),
+        reward: flags.reward,
+      });
       const { evaluate, train } = opened.config;
       const { imagesPerPrompt = evaluate.imagesPerPrompt, seed = evaluate.seed } = flags;
       const runtime = nodeRuntime({ threads: train.threads });
-      const metrics = await withProgress(0, ({ measuring }) =>
-        evaluateModel(runtime, opened, { imagesPerPrompt, seed, onStage: measuring, signal }),
+      const { tilt } = flags;
+      const evaluation = await withProgress(0, ({ measuring }) =>
+        evaluateModel(runtime, opened, { imagesPerPrompt, seed, ...(tilt && { tilt }), onStage: measuring, signal }),
       );
-      const measured = { model, prompts: opened.parts.prompts, imagesPerPrompt, seed, metrics };
+      const { metrics, tilted } = evaluation;
+      const measured = { model, prompts: opened.parts.prompts, imagesPerPrompt, seed, ...evaluation };
       process.stderr.write(
         `${metricsTable(metrics)}\n(${measured.prompts.length} prompts, ${imagesPerPrompt} samples each, seed ${seed})\n`,
       );
+      if (tilted) process.stderr.write(`\npretrained samples weighted by exp(βr):\n${tiltTable(tilted)}\n`);
       if (flags.json) process.stdout.write(`${JSON.stringify(measured, null, 2)}\n`);
     });
 }
@@ -63,3 +80,13 @@ function metricsTable(metrics: Readonly<Record<string, EvaluatedMetric>>): strin
     ...Object.entries(metrics).map(([name, metric]) => [name, ...used.map((column) => show(column, metric[column]))]),
   ]);
 }
+
+const tiltTable = (tilted: readonly TiltedReference[]): string =>
+  table([
+    ["beta", "reward", "std", "diversity", "agreement", "effective samples of a prompt"],
+    ...tilted.map(({ beta, reward, rewardStd, diversity, promptAgreement, ess }) => [
+      String(beta),
+      ...[reward, rewardStd, diversity, promptAgreement].map((value) => value?.toFixed(4) ?? ""),
+      ess.toFixed(1),
+    ]),
+  ]);

@@ -10,6 +10,8 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
     ["reward std", before.rewardStd, after.rewardStd],
     ["diversity", before.diversity, after.diversity],
   ];
+  if (before.diversityThirdParty !== undefined)
+    rows.push(["diversity, third-party feature (MobileNetV2)", before.diversityThirdParty, after.diversityThirdParty]);
   if (before.promptAgreement !== undefined)
     rows.push(["prompt agreement", before.promptAgreement, after.promptAgreement]);
   rows.push(["distance to prior", after.priorDistanceFloor, after.priorDistance]);

@@ -1,3 +1,4 @@
+import { ConfigError } from "../core/errors.ts";
 import { diversity, kernelDistance } from "../metrics/index.ts";
 import type { Measurement } from "../metrics/metric.ts";
 import { noReward } from "../rewards/no-reward.ts";
@@ -5,12 +6,15 @@ import type { ExactReference, ExactSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { exactOfRun } from "./exact-of-run.ts";
 import { openJudges } from "./judges.ts";
-import { measureModel, measuringBlock } from "./measure.ts";
+import { type Measured, measureModel, measuringBlock } from "./measure.ts";
 import type { OpenedModel } from "./open-model.ts";
+import { type TiltedReference, tiltedReference } from "./tilted.ts";
 
 export interface EvaluateOptions {
   imagesPerPrompt: number;
   seed: number;
+  /** Also measure the pretrained model's samples weighted by exp(βr), for each of these β. */
+  tilt?: readonly number[];
   /** Told what is going on. */
   onStage?: (stage: string, fraction: number) => void;
   signal?: AbortSignal | undefined;
@@ -18,6 +22,11 @@ export interface EvaluateOptions {
 
 /** A measured number and, in exact worlds, the same of exact samples of the target and of the pretrained model. */
 export type EvaluatedMetric = Measurement & { readonly target?: number; readonly pretrained?: number };
+
+export interface Evaluation {
+  metrics: Record<string, EvaluatedMetric>;
+  tilted?: TiltedReference[];
+}
 
 /**
  * Measures a model: reward (where it has one), diversity and prompt agreement; for a run also the distance to its
@@ -27,8 +36,11 @@ export type EvaluatedMetric = Measurement & { readonly target?: number; readonly
 export async function evaluateModel(
   runtime: Runtime,
   { config, parts, policy }: OpenedModel,
-  { imagesPerPrompt, seed, onStage, signal }: EvaluateOptions,
-): Promise<Record<string, EvaluatedMetric>> {
+  { imagesPerPrompt, seed, tilt, onStage, signal }: EvaluateOptions,
+): Promise<Evaluation> {
+  if (tilt && parts.reward === noReward) {
+    throw new ConfigError("Tilting weighs samples by exp(βr): name the reward r with --reward KIND.");
+  }
   const judges = await openJudges(runtime, parts.model, config.train.block);
   const measure = (stage: string, weights: typeof policy, atSeed: number) =>
     measureModel(runtime, parts, weights, {
@@ -44,17 +56,22 @@ export async function evaluateModel(
   const metrics: Record<string, EvaluatedMetric> = {
     ...(parts.reward !== noReward && { reward: { value, std, n } }),
     diversity: diversity(measured.features),
+    ...(measured.thirdPartyFeatures && { diversityThirdParty: diversity(measured.thirdPartyFeatures) }),
     ...(agreement !== undefined && {
       promptAgreement: { value: agreement, std: Math.sqrt(agreement * (1 - agreement)), n },
     }),
   };
-  if (!policy) return metrics;
+  const tiltedBy = (samples: Measured) => tilt && { tilted: tilt.map((beta) => tiltedReference(samples, beta)) };
+  if (!policy) return { metrics, ...tiltedBy(measured) };
   const pretrained = await measure("pretrained", undefined, seed);
   const again = await measure("prior floor", undefined, seed + 1);
   const priorDistance = kernelDistance(measured.features, pretrained.features, judges.kernel, again.features);
   if (parts.model.prior) onStage?.("exact", 0);
   const exact = await exactOfRun(runtime, parts, config, policy, { samples: imagesPerPrompt, seed, signal });
-  return { ...metrics, priorDistance, ...(exact && exactMetrics(exact.summary, exact.samples)) };
+  return {
+    metrics: { ...metrics, priorDistance, ...(exact && exactMetrics(exact.summary, exact.samples)) },
+    ...tiltedBy(pretrained),
+  };
 }
 
 function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedMetric> {

@@ -7,6 +7,8 @@ import { openPictureJudges } from "./picture-judges.ts";
 export interface Judges {
   /** Feature vectors [n, size] of images [n, …imageShape]. */
   features(images: Float32Array): Promise<{ data: Float32Array; size: number }>;
+  /** The same of a network by others, trained on other pictures. */
+  thirdPartyFeatures?(images: Float32Array): Promise<{ data: Float32Array; size: number }>;
   /** 1 where an image shows what its prompt asks for, else 0. [n] */
   agreement?(images: Float32Array, prompts: readonly string[]): Promise<Float32Array>;
   /** Kernel of the distance to the pretrained model. */

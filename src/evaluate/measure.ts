@@ -31,6 +31,10 @@ export interface Measured {
   prompts: readonly string[];
   /** [n, size] */
   features: { data: Float32Array; size: number; prompts: readonly string[] };
+  /** The same by a network of others. */
+  thirdPartyFeatures?: { data: Float32Array; size: number; prompts: readonly string[] };
+  /** 1 where an image shows what its prompt asks for. [n] */
+  agreement?: Float32Array;
 }
 
 /**
@@ -56,6 +60,8 @@ export async function measureModel(
   const { images, rewards } = await scorer.score(paths.states[paths.states.length - 1]!, prompts);
   await scorer.release();
   const features = { ...(await judges.features(images)), prompts };
+  const thirdParty = await judges.thirdPartyFeatures?.(images);
+  const thirdPartyFeatures = thirdParty && { ...thirdParty, prompts };
   const agreement = await judges.agreement?.(images, prompts);
   const reward = mean(rewards);
   return {
@@ -63,10 +69,13 @@ export async function measureModel(
     rewards,
     prompts,
     features,
+    ...(thirdPartyFeatures && { thirdPartyFeatures }),
+    ...(agreement && { agreement }),
     summary: {
       reward,
       rewardStd: Math.sqrt(mean(rewards.map((r) => (r - reward) ** 2))),
       diversity: diversity(features).value,
+      ...(thirdPartyFeatures && { diversityThirdParty: diversity(thirdPartyFeatures).value }),
       ...(agreement && { promptAgreement: mean(agreement) }),
       images: prompts.length,
       seeds: [seed],

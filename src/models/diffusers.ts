@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ConfigError, FormatError } from "../core/errors.ts";
 import { matchesGlob } from "../core/glob.ts";
 import { addPrefix, type NamedArrays, withPrefix } from "../core/named-arrays.ts";
-import { assetPath } from "../core/package-root.ts";
+import { shippedPath } from "../core/package-root.ts";
 import { loadTokenizer } from "../data/index.ts";
 import { initialize, loraSpecs, type ParamSpecs, type Params, withLora } from "../nn/index.ts";
 import { sizeOf } from "../tensor/index.ts";
@@ -18,7 +18,7 @@ const options = z.strictObject({
   path: z
     .string()
     .default("assets/models/animals-32")
-    .describe("diffusers folder; assets/… also means the bundled one"),
+    .describe("diffusers folder; assets/models/animals-32 is the bundled one"),
 });
 
 const scheduler = z.looseObject({
@@ -99,9 +99,8 @@ export async function loadDiffusers(path: string): Promise<Model> {
 
 /** The folder as given, or the bundled one of that name. */
 function resolveFolder(path: string): string {
-  if (existsSync(path)) return path;
-  const bundled = path.startsWith("assets/") ? assetPath(path.slice("assets/".length)) : path;
-  if (existsSync(bundled)) return bundled;
+  const folder = shippedPath(path);
+  if (existsSync(folder)) return folder;
   throw new ConfigError(
     `model.path: there is no folder ${path}. Give a diffusers folder, or assets/models/animals-32 for the bundled model.`,
   );

@@ -25,6 +25,13 @@ const KNOWN: Record<string, MeasureText> = {
       "How different the samples of one prompt are: the mean of 1 − cos between the features of all pairs, averaged over prompts. 0 means all alike.",
     fromZero: true,
   },
+  diversityThirdParty: {
+    name: "Diversity, third-party feature (MobileNetV2)",
+    hint: "higher is better",
+    definition:
+      "The same as diversity, with features of a network that others made for other pictures: a check that the result does not hang on the feature network of this project. Compare it before and after, not with the other diversity.",
+    fromZero: true,
+  },
   promptAgreement: {
     name: "Prompt agreement",
     hint: "higher is better",

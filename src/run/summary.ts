@@ -10,6 +10,8 @@ export interface ModelSummary {
   readonly rewardStd: number;
   /** Mean pairwise 1 − cos of features within a prompt, averaged over prompts. */
   readonly diversity: number;
+  /** The same of the features of a network by others; pictures only. */
+  readonly diversityThirdParty?: number;
   readonly promptAgreement?: number;
   readonly images: number;
   readonly seeds: readonly number[];

@@ -9,4 +9,10 @@ export {
 export { type Conditions, encodePrompts } from "./conditions.ts";
 export { guided } from "./guided.ts";
 export { openScorer, type Scorer } from "./image-scorer.ts";
-export { type AgreementNetwork, type FeatureNetwork, openAgreement, openFeatures } from "./picture-networks.ts";
+export {
+  type AgreementNetwork,
+  type FeatureNetwork,
+  openAgreement,
+  openFeatures,
+  openThirdPartyFeatures,
+} from "./picture-networks.ts";

@@ -3,6 +3,8 @@ import { assetPath } from "../core/package-root.ts";
 import { classInPrompt } from "../models/class-in-prompt.ts";
 import { convnet } from "../models/convnet.ts";
 import { type Convnet, loadConvnet } from "../models/convnet-folder.ts";
+import { mobilenetV2, mobilenetV2Output } from "../models/mobilenet-v2.ts";
+import { loadMobileNetV2 } from "../models/mobilenet-v2-folder.ts";
 import { asConstants } from "../nn/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { input, type Tensor } from "../tensor/index.ts";
@@ -54,14 +56,15 @@ export const openConvnet = (runtime: Runtime, { config, weights }: Convnet, bloc
     block,
   );
 
-/** The feature network of the metrics: which animal, style and background a picture has, as a vector. */
+/** A network of the metrics, which makes a vector of what a picture shows. */
 export interface FeatureNetwork {
   readonly size: number;
-  /** images [N, 3, 32, 32] → [N, size]. */
+  /** images [N, 3, side, side] in [0, 1] → [N, size]. */
   features(images: Float32Array): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
+/** Our own features: which animal, style and background a picture has. */
 export async function openFeatures(
   runtime: Runtime,
   block: number,
@@ -71,6 +74,24 @@ export async function openFeatures(
   const network = await openConvnet(runtime, loaded, block);
   return {
     size: loaded.config.features,
+    features: async (images) => (await network.run(images)).features!,
+    release: network.release,
+  };
+}
+
+/** MobileNetV2's features at every position in a row, of pictures with the given side: the network was trained by others. */
+export async function openThirdPartyFeatures(
+  runtime: Runtime,
+  side: number,
+  block: number,
+  path = assetPath("models/mobilenet-features"),
+): Promise<FeatureNetwork> {
+  const { config, weights } = await loadMobileNetV2(path);
+  const build = (images: Tensor) => ({ features: mobilenetV2(asConstants(weights), config, images) });
+  const network = await openPictureProgram(runtime, build, side, block);
+  const [channels, height, width] = mobilenetV2Output(config);
+  return {
+    size: channels * height * width,
     features: async (images) => (await network.run(images)).features!,
     release: network.release,
   };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { withPrefix } from "../core/named-arrays.ts";
+import { shippedPath } from "../core/package-root.ts";
 import { loadPictures, loadTokenizer, splitOf } from "../data/index.ts";
 import { writeConvnet } from "../models/convnet-folder.ts";
 import type { RunDirectory } from "../run/index.ts";
@@ -21,7 +22,7 @@ export async function* pretrain(
   directory: RunDirectory,
   signal?: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
-  const pictures = splitOf(await loadPictures(config.pictures), "train");
+  const pictures = splitOf(await loadPictures(shippedPath(config.pictures)), "train");
   const model = join(directory.path, "model");
   if (config.task === "classifier") {
     const task = classifierTask(config, pictures);
@@ -29,8 +30,8 @@ export async function* pretrain(
     await writeConvnet(model, { config: classifierNetwork(config, pictures), weights });
     return;
   }
-  const tokenizer = await loadTokenizer(config.tokenizer);
-  const task = denoiserTask(config, pictures, tokenizer);
+  const tokenizer = shippedPath(config.tokenizer);
+  const task = denoiserTask(config, pictures, await loadTokenizer(tokenizer));
   const average = yield* trainNetwork(runtime, task, config.train, directory, signal);
   await writeDiffusersFolder(
     model,
@@ -39,7 +40,7 @@ export async function* pretrain(
       textEncoder: { config: config.textEncoder, weights: withPrefix(average, "text_encoder.") },
       scheduler: schedulerConfig(config),
       codec: { _class_name: "PixelUnshuffle", factor: 2 },
-      tokenizer: config.tokenizer,
+      tokenizer,
     },
     "F16",
   );

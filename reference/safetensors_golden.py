@@ -64,3 +64,15 @@ rounding = {
 values = {name: [str(v) for v in tensor.to(torch.float64).flatten().tolist()] for name, tensor in formats.items()}
 values |= {f"weights/{name}": [str(v) for v in array.astype(np.float64).flatten()] for name, array in weights.items()}
 (out / "values.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+# All values of the one-byte floats, as torch reads them.
+codes = torch.arange(256, dtype=torch.uint8)
+byte_floats = {
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+    "F8_E8M0": torch.float8_e8m0fnu,
+}
+tables = {name: [str(v) for v in codes.view(dtype).to(torch.float32).tolist()] for name, dtype in byte_floats.items()}
+(out / "byte-floats.json").write_text(json.dumps(tables) + "\n")

@@ -1,8 +1,6 @@
-import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rng } from "../src/core/rng.ts";
 import { decodePng, readPngText } from "../src/images/index.ts";
@@ -10,37 +8,13 @@ import { clipTextSpecs, parseClipTextConfig } from "../src/models/clip-text.ts";
 import { parseUNetConfig, unetSpecs } from "../src/models/unet.ts";
 import { initialize } from "../src/nn/index.ts";
 import { writeDiffusersFolder } from "../src/weights/index.ts";
+import { buildCommand, type Ended, hookTimeout, root, runNabla } from "./built-command.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 let folder: string;
 const inFolder = (name: string) => join(folder, name);
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs the built command in the test's folder; `until` interrupts it once stderr matches. */
-function nabla(args: string[], { until }: { until?: RegExp } = {}): Promise<Ended> {
-  const child = spawn(process.execPath, [join(root, "dist/cli/main.js"), ...args], { cwd: folder });
-  let stdout = "";
-  let stderr = "";
-  let interrupted = false;
-  child.stdout.on("data", (data) => {
-    stdout += data;
-  });
-  child.stderr.on("data", (data) => {
-    stderr += data;
-    if (interrupted || !until?.test(stderr)) return;
-    interrupted = true;
-    child.kill("SIGINT");
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
-  });
-}
+/** Runs the built command in the test's folder. */
+const nabla = (args: string[], options: { until?: RegExp } = {}) => runNabla(args, { cwd: folder, ...options });
 
 // A line with two modes; the reward prefers the right one.
 const world = `
@@ -58,14 +32,9 @@ const long = world
   )
   .replace("updates: 3", "updates: 100000");
 
-const hookTimeout = 300_000; // building takes seconds, on a busy machine minutes
-
-beforeAll(() => {
-  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
-    cwd: root,
-    stdio: "pipe",
-  });
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "nablaflow-cli-"));
+  await buildCommand();
   writeFileSync(inFolder("world.yaml"), world);
   writeFileSync(inFolder("long.yaml"), long);
 }, hookTimeout);

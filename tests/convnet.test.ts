@@ -112,7 +112,7 @@ describe("a folder", () => {
     await expect(loadConvnet(join(dir, "nothing"))).rejects.toThrow(FormatError);
     const other: ConvnetConfig = { ...config, features: 7 };
     await writeConvnet(join(dir, "other"), { config: other, weights });
-    await expect(loadConvnet(join(dir, "other"))).rejects.toThrow(/"features.weight" of 42 values/);
+    await expect(loadConvnet(join(dir, "other"))).rejects.toThrow(/features\.weight is \[5,6\], not \[7,6\]/);
   });
 
   test("prompt-score is the log-probability of the animal that each picture's own prompt names", async () => {

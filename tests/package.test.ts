@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { shippedPath } from "../src/core/package-root.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -15,6 +17,8 @@ const manifest = JSON.parse(read("package.json")) as {
 /** Folders without a public face: the command line is used as a command. */
 const unexported = ["cli"];
 const maxPackedBytes = 30e6;
+
+const topOf = (path: string) => path.split("/")[0]!;
 
 /** The source that a built file is compiled from. */
 const sourceOf = (built: string) => built.replace(/^\.\/dist\//, "src/").replace(/(\.d\.ts|\.js)$/, ".ts");
@@ -49,6 +53,24 @@ describe("exports", () => {
   });
 });
 
+test("assets/… is the package's own whatever the working directory holds; configs/… may be the user's", () => {
+  const folder = mkdtempSync(join(tmpdir(), "nablaflow-elsewhere-"));
+  const before = process.cwd();
+  mkdirSync(join(folder, "assets/models/animals-32"), { recursive: true });
+  mkdirSync(join(folder, "configs"));
+  writeFileSync(join(folder, "configs/quickstart.yaml"), "");
+  process.chdir(folder);
+  try {
+    expect(shippedPath("assets/models/animals-32")).toBe(join(root, "assets/models/animals-32"));
+    expect(shippedPath("assets/models/mine")).toBe("assets/models/mine");
+    expect(shippedPath("configs/animals-32.yaml")).toBe(join(root, "configs/animals-32.yaml"));
+    expect(shippedPath("configs/quickstart.yaml")).toBe("configs/quickstart.yaml");
+  } finally {
+    process.chdir(before);
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 describe("what is installed", () => {
   test("the lock file names no host packages come from", () => {
     const lock = JSON.parse(read("package-lock.json")) as { packages: Record<string, { resolved?: string }> };
@@ -68,9 +90,9 @@ describe("what is installed", () => {
     });
     const [packed] = Object.values(JSON.parse(output)) as [{ size: number; files: { path: string }[] }];
     const paths = packed.files.map(({ path }) => path);
-    const tops = new Set(paths.map((path) => path.split("/")[0]));
-    const allowed = new Set(["package.json", ...manifest.files.filter((file) => !file.startsWith("!"))]);
-    expect([...tops].filter((top) => !allowed.has(top!))).toEqual([]);
+    const tops = new Set(paths.map(topOf));
+    const allowed = new Set(["package.json", ...manifest.files.filter((file) => !file.startsWith("!")).map(topOf)]);
+    expect([...tops].filter((top) => !allowed.has(top))).toEqual([]);
     expect(paths.filter((path) => /\.(map|tsbuildinfo)$/.test(path))).toEqual([]);
     const needed = [
       ...["LICENSE", "NOTICE.md", "README.md"],

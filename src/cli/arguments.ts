@@ -24,3 +24,10 @@ export function positiveList(text: string): number[] {
   if (values.every((value) => Number.isFinite(value) && value > 0)) return values;
   throw new InvalidArgumentError("Numbers above 0 are needed, separated by commas: 0.5,1,2.");
 }
+
+/** Parser of comma-separated numbers. */
+export function numberList(text: string): number[] {
+  const values = text.split(",").map((word) => (word.trim() === "" ? Number.NaN : Number(word)));
+  if (values.every(Number.isFinite)) return values;
+  throw new InvalidArgumentError("Numbers are needed, separated by commas: 0.7,-0.3.");
+}

@@ -4,15 +4,20 @@ import { Command, CommanderError } from "commander";
 import { z } from "zod";
 import { ConfigError, NablaError } from "../core/errors.ts";
 import { packagePath } from "../core/package-root.ts";
+import { addConvert } from "./convert.ts";
 import { addDoctor } from "./doctor.ts";
 import { addEvaluate } from "./evaluate.ts";
+import { addExport } from "./export.ts";
+import { addInspect } from "./inspect.ts";
 import { Interrupted, isAbort } from "./interrupted.ts";
 import { addList } from "./list.ts";
+import { addMerge } from "./merge.ts";
 import { addPretrain } from "./pretrain.ts";
 import { addQuickstart } from "./quickstart.ts";
 import { addRuns } from "./runs.ts";
 import { addSample } from "./sample.ts";
 import { addTrain } from "./train.ts";
+import { addVerify } from "./verify.ts";
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
@@ -54,7 +59,22 @@ Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 inter
 With --json, stdout holds one JSON document and nothing else.`,
   );
 const cli = { program, signal: abort.signal };
-for (const add of [addQuickstart, addTrain, addSample, addEvaluate, addRuns, addList, addPretrain, addDoctor]) add(cli);
+for (const add of [
+  addQuickstart,
+  addTrain,
+  addSample,
+  addEvaluate,
+  addInspect,
+  addExport,
+  addConvert,
+  addMerge,
+  addVerify,
+  addRuns,
+  addList,
+  addPretrain,
+  addDoctor,
+])
+  add(cli);
 
 try {
   if (process.argv.length <= 2) program.help();

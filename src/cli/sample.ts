@@ -1,6 +1,5 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigError } from "../core/errors.ts";
 import { measuringBlock } from "../evaluate/measure.ts";
 import { bundledModel, openModel } from "../evaluate/open-model.ts";
 import { samplePolicy } from "../evaluate/sample-policy.ts";
@@ -10,6 +9,7 @@ import { nodeRuntime } from "../runtime/node.ts";
 import { openScorer } from "../sample/image-scorer.ts";
 import { amount, collect, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
+import { refuseUsedFolder } from "./fresh-folder.ts";
 import { withProgress } from "./progress.ts";
 import { quickstartPrompts } from "./quickstart-config.ts";
 
@@ -50,7 +50,7 @@ Examples:
 `,
     )
     .action(async (model: string, { prompt, count, seed, steps, guidance, out, reward, json }: SampleFlags) => {
-      await refuseUsedFolder(out);
+      await refuseUsedFolder(out, "Samples go");
       const prompts = prompt.length > 0 ? prompt : undefined;
       const opened = await openModel(model, {
         prompts,
@@ -82,17 +82,6 @@ Examples:
         `${JSON.stringify({ model, prompts: parts.prompts, count, seed, out, files: listed }, null, 2)}\n`,
       );
     });
-}
-
-async function refuseUsedFolder(out: string): Promise<void> {
-  const names = await readdir(out).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw error;
-  });
-  if (names.length === 0) return;
-  throw new ConfigError(
-    `Samples go to an empty folder, but ${out} holds ${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}. Choose another --out, or empty it.`,
-  );
 }
 
 function told(files: readonly SampleFile[], out: string): string {

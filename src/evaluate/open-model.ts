@@ -102,7 +102,8 @@ function checkedReward(reward: NonNullable<RunConfig["reward"]>): NonNullable<Ru
   return reward;
 }
 
-async function trainedWeights(run: string, { train }: RunConfig): Promise<NamedArrays> {
+/** What a run has trained: final.safetensors, or its newest checkpoint. Throws ConfigError when there is neither. */
+export async function trainedWeights(run: string, { train }: Pick<RunConfig, "train">): Promise<NamedArrays> {
   const final = join(run, "final.safetensors");
   if (existsSync(final)) return (await readSafetensorsFile(final)).tensors;
   const checkpoint = await findCheckpoint(run);

@@ -6,8 +6,7 @@ import { addPrefix, type NamedArrays, withPrefix } from "../core/named-arrays.ts
 import { shippedPath } from "../core/package-root.ts";
 import { loadTokenizer } from "../data/index.ts";
 import { initialize, loraSpecs, type ParamSpecs, type Params, withLora } from "../nn/index.ts";
-import { sizeOf } from "../tensor/index.ts";
-import { readDiffusersFolder } from "../weights/index.ts";
+import { checkTensors, readDiffusersFolder } from "../weights/index.ts";
 import { clipText, clipTextSpecs, clipTextWeights, parseClipTextConfig } from "./clip-text.ts";
 import { decodeLatents } from "./codec.ts";
 import { defineModel } from "./kind.ts";
@@ -68,8 +67,8 @@ export async function loadDiffusers(path: string): Promise<Model> {
   const schedule = parsed(scheduler, folder.scheduler, `${path}/scheduler/scheduler_config.json`);
   parsed(codec, folder.codec, `${path}/codec/config.json`);
   const textWeights = clipTextWeights(folder.textEncoder.weights);
-  checkWeights(unetSpecs(unetConfig), folder.unet.weights, `${path}/unet`);
-  checkWeights(clipTextSpecs(textConfig), textWeights, `${path}/text_encoder`);
+  checkTensors(unetSpecs(unetConfig), folder.unet.weights, `${path}/unet`);
+  checkTensors(clipTextSpecs(textConfig), textWeights, `${path}/text_encoder`);
   const tokenizer = await loadTokenizer(folder.tokenizer);
   const weights = { ...addPrefix(folder.unet.weights, "unet."), ...addPrefix(textWeights, "text_encoder.") };
   const side = unetConfig.sample_size;
@@ -110,25 +109,6 @@ function parsed<T>(schema: z.ZodType<T>, json: unknown, source: string): T {
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   throw new FormatError(`${source}: ${result.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`).join("; ")}`);
-}
-
-function checkWeights(specs: ParamSpecs, weights: NamedArrays, source: string): void {
-  const problems = [
-    ...Object.keys(specs)
-      .filter((name) => !weights[name])
-      .map((name) => `missing ${name}`),
-    ...Object.keys(weights)
-      .filter((name) => !specs[name])
-      .map((name) => `extra ${name}`),
-    ...Object.entries(specs)
-      .filter(([name, { shape }]) => weights[name] && weights[name].data.length !== sizeOf(shape))
-      .map(([name, { shape }]) => `${name} is [${weights[name]!.shape}], not [${shape}]`),
-  ];
-  if (problems.length === 0) return;
-  const shown = problems.slice(0, 8).join("; ");
-  throw new FormatError(
-    `${source}: the weights do not fit config.json: ${shown}${problems.length > 8 ? ` … (${problems.length} in all)` : ""}.`,
-  );
 }
 
 /** LoRA on the modules of the U-Net that match, or all their parameters. */

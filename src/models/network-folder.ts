@@ -3,8 +3,7 @@ import { join } from "node:path";
 import { FormatError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import type { ParamSpecs } from "../nn/index.ts";
-import { sizeOf } from "../tensor/index.ts";
-import { readSafetensorsFile } from "../weights/index.ts";
+import { checkTensors, readWeights } from "../weights/index.ts";
 
 /** How one kind of network reads its configuration and which parameters that asks for. */
 export interface NetworkFormat<Config> {
@@ -13,8 +12,8 @@ export interface NetworkFormat<Config> {
 }
 
 /**
- * Reads `config.json` and `model.safetensors` of a folder. Throws FormatError when a file is missing or the weights do not
- * belong to the configuration.
+ * Reads `config.json` and `model.safetensors` of a folder. Throws FormatError when a file is missing, and
+ * lists the tensors that are missing, extra or misshapen for the configuration.
  */
 export async function loadNetwork<Config>(
   dir: string,
@@ -31,14 +30,7 @@ export async function loadNetwork<Config>(
     );
   }
   const config = parse(json, path);
-  const { tensors: weights } = await readSafetensorsFile(join(dir, "model.safetensors"));
-  for (const [name, { shape }] of Object.entries(specs(config))) {
-    const found = weights[name]?.data.length;
-    if (found !== sizeOf(shape)) {
-      throw new FormatError(
-        `${path} describes a parameter "${name}" of ${sizeOf(shape)} values, but model.safetensors has ${found ?? "none"}.`,
-      );
-    }
-  }
+  const { tensors: weights } = await readWeights(join(dir, "model.safetensors"));
+  checkTensors(specs(config), weights, dir);
   return { config, weights };
 }

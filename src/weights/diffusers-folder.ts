@@ -1,9 +1,12 @@
-import { cp, mkdir, readFile } from "node:fs/promises";
+import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../core/atomic-file.ts";
 import { FormatError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
-import { readSafetensorsFile, writeSafetensorsFile } from "./safetensors-file.ts";
+import { findWeights } from "./find-weights.ts";
+import { readWeights } from "./open-weights.ts";
+import { readJsonObject } from "./parse-json.ts";
+import { writeSafetensorsFile } from "./safetensors-file.ts";
 
 /** A network of a diffusers folder: its config.json and its weights. */
 export interface FolderPart {
@@ -52,37 +55,35 @@ export async function writeDiffusersFolder(
   await writeJson(join(dir, "model_index.json"), index);
 }
 
-/** Reads such a folder. Throws FormatError naming the file that is missing or no JSON. */
-export async function readDiffusersFolder(dir: string): Promise<DiffusersFolder> {
-  await readJson(join(dir, "model_index.json"));
-  const part = async (name: keyof typeof weightFiles): Promise<FolderPart> => ({
-    config: await readJson(join(dir, name, "config.json")),
-    weights: (await readSafetensorsFile(join(dir, name, weightFiles[name]))).tensors,
+/**
+ * Reads such a folder. A network's weights may lie in shards. With a `variant` such as "fp16" its files are taken where a
+ * part has them (`diffusion_pytorch_model.fp16.safetensors`), else those without a variant. Throws FormatError naming
+ * the file that is missing or broken.
+ */
+export async function readDiffusersFolder(
+  dir: string,
+  { variant }: { variant?: string | undefined } = {},
+): Promise<DiffusersFolder> {
+  await readJsonObject(join(dir, "model_index.json"));
+  const unet = await findWeights(join(dir, "unet"), variant);
+  const textEncoder = await findWeights(join(dir, "text_encoder"), variant);
+  if (variant !== undefined && unet.variant !== variant && textEncoder.variant !== variant) {
+    throw new FormatError(
+      `${dir} has no weights of the variant "${variant}". Leave the variant out for the plain files.`,
+    );
+  }
+  const part = async (name: string, weights: string): Promise<FolderPart> => ({
+    config: await readJsonObject(join(dir, name, "config.json")),
+    weights: (await readWeights(weights)).tensors,
   });
   return {
-    unet: await part("unet"),
-    textEncoder: await part("text_encoder"),
-    scheduler: await readJson(join(dir, "scheduler", "scheduler_config.json")),
-    codec: await readJson(join(dir, "codec", "config.json")),
+    unet: await part("unet", unet.path),
+    textEncoder: await part("text_encoder", textEncoder.path),
+    scheduler: await readJsonObject(join(dir, "scheduler", "scheduler_config.json")),
+    codec: await readJsonObject(join(dir, "codec", "config.json")),
     tokenizer: join(dir, "tokenizer"),
   };
 }
 
 const writeJson = (path: string, value: unknown) =>
   writeFileAtomic(path, [new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)]);
-
-async function readJson(path: string): Promise<Record<string, unknown>> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw new FormatError(
-      `A diffusers folder needs ${path}, which cannot be read (${(error as NodeJS.ErrnoException).code}).`,
-    );
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(`${path} is not JSON: ${(error as Error).message}`);
-  }
-}

@@ -1,4 +1,12 @@
+export { type ByteSource, memorySource, openFile } from "./byte-source.ts";
+export * from "./check-tensors.ts";
 export * from "./diffusers-folder.ts";
+export * from "./find-weights.ts";
+export * from "./lora/index.ts";
 export * from "./number-formats.ts";
+export * from "./open-weights.ts";
 export * from "./safetensors.ts";
 export * from "./safetensors-file.ts";
+export { openShardedSafetensors } from "./sharded-file.ts";
+export { openTorchZip } from "./torch-zip.ts";
+export * from "./weights-file.ts";

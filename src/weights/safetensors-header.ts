@@ -1,6 +1,8 @@
 import { FormatError } from "../core/errors.ts";
-import { duplicateKey } from "./duplicate-keys.ts";
-import { byteSizes, type NumberFormat } from "./number-formats.ts";
+import { bitSizes, bytesOf, type NumberFormat } from "./number-formats.ts";
+import { isObject, parseJsonObject } from "./parse-json.ts";
+import { showValue } from "./show-value.ts";
+import { isCounts, shapeCount, shapeRule } from "./tensor-shape.ts";
 
 // A safetensors file is: u64 N (little-endian), N bytes of JSON padded with spaces so that the data starts at a
 // multiple of 8, and the data. The JSON maps names to {dtype, shape, data_offsets: [begin, end]}, offsets counted from
@@ -45,7 +47,7 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, source: stri
 
 /** Reads and checks a header. `header` is the first headerLength(…) bytes of a file of `fileBytes` bytes. */
 export function parseHeader(header: Uint8Array, fileBytes: number, source: string): SafetensorsHeader {
-  const json = parseJson(header.subarray(PREFIX_BYTES), source);
+  const json = parseJsonObject(header.subarray(PREFIX_BYTES), `${source}: the safetensors header`);
   const entries: TensorEntry[] = [];
   let metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(json)) {
@@ -77,57 +79,42 @@ export function buildHeader(
   return header;
 }
 
-function parseJson(bytes: Uint8Array, source: string): object {
-  let json: unknown;
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`${source}: the safetensors header is not JSON in UTF-8 (${(cause as Error).message}).`, {
-      cause,
-    });
-  }
-  if (!isObject(json)) {
-    throw new FormatError(`${source}: the safetensors header must be a JSON object, not ${show(json)}.`);
-  }
-  const twice = duplicateKey(text);
-  if (twice !== undefined) {
-    throw new FormatError(`${source}: the safetensors header has the key ${show(twice)} twice in one object.`);
-  }
-  return json;
-}
-
 function parseMetadata(value: unknown, source: string): Record<string, string> {
   if (!isObject(value) || Object.values(value).some((text) => typeof text !== "string")) {
-    throw new FormatError(`${source}: __metadata__ maps strings to strings; it is ${show(value)}.`);
+    throw new FormatError(`${source}: __metadata__ maps strings to strings; it is ${showValue(value)}.`);
   }
   return value as Record<string, string>;
 }
 
 function parseEntry(name: string, value: unknown, dataStart: number, source: string): TensorEntry {
   const refuse = (rule: string, got: unknown): never => {
-    throw new FormatError(`${source}: tensor ${show(name)}: ${rule}; got ${show(got)}.`);
+    throw new FormatError(`${source}: tensor ${showValue(name)}: ${rule}; got ${showValue(got)}.`);
   };
   if (!isObject(value)) return refuse("its entry must be an object with dtype, shape and data_offsets", value);
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
-  if (typeof dtype !== "string" || !Object.hasOwn(byteSizes, dtype)) {
-    return refuse(`dtype must be one of ${Object.keys(byteSizes).join(", ")}`, dtype);
+  if (typeof dtype !== "string" || !Object.hasOwn(bitSizes, dtype)) {
+    return refuse(`dtype must be one of ${Object.keys(bitSizes).join(", ")}`, dtype);
   }
-  if (!isCounts(shape)) return refuse("shape must be a list of integers from 0 on", shape);
+  const count = isCounts(shape) ? shapeCount(shape) : undefined;
+  if (count === undefined) return refuse(shapeRule, shape);
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[1]! < offsets[0]!) {
     return refuse("data_offsets must be [begin, end] with 0 <= begin <= end", offsets);
   }
   const [begin, end] = offsets as readonly [number, number];
-  const size = byteSizes[dtype as NumberFormat];
-  const bytes = shape.reduce((product, axis) => product * axis, size);
+  const bytes = bytesOf(dtype as NumberFormat, count);
   if (bytes !== end - begin) {
-    return refuse(`data_offsets [${begin}, ${end}] must hold the bytes of shape [${shape}] in ${dtype}`, bytes);
+    return refuse(
+      `data_offsets [${begin}, ${end}] must hold the bytes of shape ${showValue(shape)} in ${dtype}`,
+      bytes,
+    );
   }
-  if (begin % size !== 0) {
-    return refuse(`data of ${dtype} must begin at a multiple of ${size} (save the file anew to repair it)`, begin);
-  }
-  return { name, dtype: dtype as NumberFormat, shape, begin: dataStart + begin, end: dataStart + end };
+  return {
+    name,
+    dtype: dtype as NumberFormat,
+    shape: shape as readonly number[],
+    begin: dataStart + begin,
+    end: dataStart + end,
+  };
 }
 
 /** Every byte of the data belongs to exactly one tensor. */
@@ -138,7 +125,7 @@ function checkCoverage(entries: readonly TensorEntry[], dataStart: number, fileB
     if (begin !== expected) {
       const what = begin < expected ? "overlaps the tensor before it" : "leaves a gap before it";
       throw new FormatError(
-        `${source}: tensor ${show(name)} ${what}: its data should begin at ${expected - dataStart}, not ${begin - dataStart}.`,
+        `${source}: tensor ${showValue(name)} ${what}: its data should begin at ${expected - dataStart}, not ${begin - dataStart}.`,
       );
     }
     expected = end;
@@ -148,20 +135,4 @@ function checkCoverage(entries: readonly TensorEntry[], dataStart: number, fileB
       `${source}: by its header the file has ${expected} bytes, but it has ${fileBytes}: it is cut short or has bytes of no tensor.`,
     );
   }
-}
-
-const isObject = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const isCounts = (value: unknown): value is readonly number[] =>
-  Array.isArray(value) && value.every((count) => Number.isSafeInteger(count) && count >= 0);
-
-/** A value for a message: short, and safe for lists of any depth. */
-function show(value: unknown): string {
-  if (Array.isArray(value) && value.length <= 10 && value.every((item) => typeof item !== "object")) {
-    return `[${value.map(show).join(", ")}]`;
-  }
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }

@@ -1,27 +1,21 @@
 import { FormatError } from "../core/errors.ts";
-import type { NamedArray, NamedArrays } from "../core/named-arrays.ts";
-import { decodeNumbers, encodeNumbers, type NumberFormat, type WrittenFormat } from "./number-formats.ts";
+import type { NamedArrays } from "../core/named-arrays.ts";
+import { bytesOf, decodeNumbers, encodeNumbers, type WrittenFormat } from "./number-formats.ts";
 import { buildHeader, headerLength, parseHeader } from "./safetensors-header.ts";
-
-export interface SafetensorsTensor extends NamedArray {
-  /** The format of the numbers in the file; `data` is float32 whatever it was. */
-  readonly dtype: NumberFormat;
-}
-
-export interface SafetensorsContent {
-  readonly tensors: Readonly<Record<string, SafetensorsTensor>>;
-  readonly metadata: Readonly<Record<string, string>>;
-}
+import { shapeCount } from "./tensor-shape.ts";
+import type { WeightsContent } from "./weights-file.ts";
 
 /**
  * Reads a safetensors file held in memory. Values of every format come as float32: F64 and integers beyond 2²⁴ are
  * rounded. Throws FormatError, naming `source`, for anything the format does not allow.
  */
-export function readSafetensors(bytes: Uint8Array, source: string): SafetensorsContent {
+export function readSafetensors(bytes: Uint8Array, source: string): WeightsContent {
   const header = bytes.subarray(0, headerLength(bytes.subarray(0, 8), bytes.length, source));
   const { entries, metadata } = parseHeader(header, bytes.length, source);
   const tensors = entries.map(({ name, dtype, shape, begin, end }) => {
-    return [name, { dtype, shape, data: decodeNumbers(bytes.subarray(begin, end), dtype) }] as const;
+    // A copy starts at an aligned address. (`slice` of a Node Buffer would not copy.)
+    const copy = Uint8Array.from(bytes.subarray(begin, end));
+    return [name, { dtype, shape, data: decodeNumbers(copy, dtype, `${source}: tensor "${name}"`) }] as const;
   });
   return { tensors: Object.fromEntries(tensors), metadata };
 }
@@ -53,17 +47,15 @@ export function* safetensorsParts(
   dtype: WrittenFormat,
 ): Generator<Uint8Array> {
   const names = Object.keys(tensors).sort();
-  const bytesPerNumber = dtype === "F32" ? 4 : 2;
   const entries = names.map((name) => {
     const { shape, data } = tensors[name]!;
     if (name === "__metadata__") {
       throw new FormatError('A tensor cannot be called "__metadata__": safetensors keeps that name for itself.');
     }
-    const isShape = shape.every((axis) => Number.isSafeInteger(axis) && axis >= 0);
-    if (!isShape || shape.reduce((product, axis) => product * axis, 1) !== data.length) {
+    if (shapeCount(shape) !== data.length) {
       throw new FormatError(`Tensor "${name}" has shape [${shape}] but ${data.length} numbers; they must agree.`);
     }
-    return { name, dtype, shape, bytes: data.length * bytesPerNumber };
+    return { name, dtype, shape, bytes: bytesOf(dtype, data.length) };
   });
   const sorted = Object.entries({ format: "pt", ...metadata }).sort(([a], [b]) => (a < b ? -1 : 1));
   yield buildHeader(entries, Object.fromEntries(sorted));

@@ -1,0 +1,53 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ConfigError } from "../core/errors.ts";
+import { shippedPath } from "../core/package-root.ts";
+import { trainedWeights } from "../evaluate/open-model.ts";
+import { readRunConfig } from "../run/index.ts";
+import { parseStoredConfig, type RunConfig } from "../train/config.ts";
+import { baseModules, checkFits, type Lora, type LoraModule, loraOf, readLora } from "../weights/index.ts";
+
+/** The LoRA that a run has trained, with its configuration. Throws ConfigError for a run that trains no LoRA of a diffusers model. */
+export async function loraOfRun(run: string): Promise<{ lora: Lora; config: RunConfig }> {
+  const stored = await readRunConfig(run);
+  if ("task" in stored) {
+    throw new ConfigError(
+      `${run} is a pretraining, which trains no LoRA: its model is the folder ${join(run, "model")}.`,
+    );
+  }
+  const config = parseStoredConfig(stored, join(run, "config.json"));
+  const { mode, rank, alpha } = config.finetune;
+  if (config.model.kind !== "diffusers" || mode !== "lora") {
+    throw new ConfigError(
+      `A LoRA comes from a run with model.kind: diffusers and finetune.mode: lora, but ${run} has ${config.model.kind} and ${mode}. nabla sample and nabla evaluate use the run as it is.`,
+    );
+  }
+  const found = loraOf({ tensors: await trainedWeights(run, config), metadata: {} }, run);
+  const modules = Object.entries(found).map(([name, module]): [string, LoraModule] => {
+    return [name, { ...module, alpha: (alpha / rank) * module.rank }];
+  });
+  return { lora: Object.fromEntries(modules), config };
+}
+
+/** A LoRA from a run directory, a file or a folder; with `base`, its names and shapes are checked against that model. */
+export async function openLora(path: string, base: string | undefined): Promise<Lora> {
+  const model = base === undefined ? undefined : shippedPath(base);
+  const modules = model === undefined ? undefined : await baseModules(model);
+  const lora = existsSync(join(path, "config.json"))
+    ? (await loraOfRun(path)).lora
+    : await readLora(path, {
+        modules: modules && [...modules.keys()],
+        layersPerBlock: model === undefined ? undefined : await layersPerBlock(model),
+      });
+  if (model !== undefined && modules) checkFits(lora, modules, model);
+  return lora;
+}
+
+/** Undefined for a transformer, or where the configuration does not say. */
+async function layersPerBlock(model: string): Promise<number | undefined> {
+  const file = join(model, "unet", "config.json");
+  if (!existsSync(file)) return undefined;
+  const { layers_per_block } = JSON.parse(await readFile(file, "utf8"));
+  return typeof layers_per_block === "number" ? layers_per_block : undefined;
+}

@@ -1,0 +1,92 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { FormatError } from "../core/errors.ts";
+import { holdsWeights } from "./find-weights.ts";
+import { describeLora, type LoraDescription } from "./lora/describe.ts";
+import type { NumberFormat } from "./number-formats.ts";
+import { openWeights } from "./open-weights.ts";
+import { readJsonObject } from "./parse-json.ts";
+import { type WeightsFile, type WeightsKind, withWeights } from "./weights-file.ts";
+
+/** What weights are, without their numbers. */
+export interface WeightsDescription {
+  readonly kind: WeightsKind;
+  /** Class names of a config.json beside the weights, such as UNet2DConditionModel. */
+  readonly architecture?: string;
+  readonly parameters: number;
+  readonly tensors: number;
+  /** Number of tensors of each format. */
+  readonly dtypes: Readonly<Partial<Record<NumberFormat, number>>>;
+  /** Of the files. */
+  readonly bytes: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly lora?: LoraDescription;
+}
+
+export interface DiffusersDescription {
+  readonly kind: "diffusers folder";
+  readonly architecture: string;
+  readonly parameters: number;
+  /** Networks by folder, and classes of the parts that have no weights. */
+  readonly parts: Readonly<Record<string, WeightsDescription | { readonly architecture: string }>>;
+}
+
+/** Describes a file of weights, or a folder with weights and perhaps a config.json. Reads no numbers but a LoRA's. */
+export const describeWeights = (path: string): Promise<WeightsDescription> =>
+  withWeights(openWeights(path), async (file) => {
+    const architecture = await architectureIn(path);
+    const lora = await describeLora(file);
+    return {
+      kind: file.source.kind,
+      ...(architecture !== undefined && { architecture }),
+      ...count(file),
+      bytes: file.source.size,
+      metadata: file.metadata,
+      ...(lora && { lora }),
+    };
+  });
+
+/** Describes a folder with a model_index.json, part by part. */
+export async function describeDiffusersFolder(dir: string): Promise<DiffusersDescription> {
+  const index = await readJsonObject(join(dir, "model_index.json"));
+  const parts: [string, DiffusersDescription["parts"][string]][] = [];
+  for (const [name, value] of Object.entries(index)) {
+    // ["diffusers", "UNet2DConditionModel"]; [null, null] for a part that is left out
+    if (!Array.isArray(value) || typeof value[1] !== "string") continue;
+    if (!/^[^/\\]+$/.test(name) || name === "." || name === "..") {
+      throw new FormatError(`${join(dir, "model_index.json")}: ${JSON.stringify(name)} is no name of a folder.`);
+    }
+    const part = join(dir, name);
+    const hasWeights = existsSync(part) && (await holdsWeights(part));
+    parts.push([
+      name,
+      hasWeights ? { ...(await describeWeights(part)), architecture: value[1] } : { architecture: value[1] },
+    ]);
+  }
+  const parameters = parts.reduce((total, [, part]) => total + ("parameters" in part ? part.parameters : 0), 0);
+  return {
+    kind: "diffusers folder",
+    architecture: String(index._class_name),
+    parameters,
+    parts: Object.fromEntries(parts),
+  };
+}
+
+function count(file: WeightsFile): Pick<WeightsDescription, "parameters" | "tensors" | "dtypes"> {
+  const dtypes: Partial<Record<NumberFormat, number>> = {};
+  let parameters = 0;
+  for (const { dtype, shape } of file.tensors.values()) {
+    parameters += shape.reduce((product, axis) => product * axis, 1);
+    dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+  }
+  return { parameters, tensors: file.tensors.size, dtypes };
+}
+
+/** Class names that the config.json of a folder states; undefined for files, and where it states none. */
+async function architectureIn(dir: string): Promise<string | undefined> {
+  const path = join(dir, "config.json");
+  if (!existsSync(path)) return undefined;
+  const { _class_name: className, architectures } = await readJsonObject(path);
+  if (typeof className === "string") return className;
+  return Array.isArray(architectures) ? architectures.join(", ") : undefined;
+}

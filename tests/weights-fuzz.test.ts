@@ -1,0 +1,277 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { FormatError } from "../src/core/errors.ts";
+import { type ByteSource, memorySource } from "../src/weights/byte-source.ts";
+import { openSafetensors } from "../src/weights/safetensors-file.ts";
+import { openTorchZip } from "../src/weights/torch-zip.ts";
+import type { WeightsFile } from "../src/weights/weights-file.ts";
+import { buildZip, type ZipPart, zipParts } from "./worlds/zip.ts";
+
+// Whatever stands in a file, reading it ends in weights or in a FormatError: no other error, no hang, and no memory beyond
+// a fixed multiple of the file. Short here; NABLA_FUZZ_RUNS=100000 (or more) makes the runs of each test that many.
+
+const runs = Number(process.env.NABLA_FUZZ_RUNS ?? 4000);
+const timeout = 120_000 + 10 * runs; // ms
+
+const golden = (path: string): Uint8Array => new Uint8Array(readFileSync(new URL(`golden/${path}`, import.meta.url)));
+const torchFiles = ["state-dict", "formats", "views", "nested", "wrapped", "protocol-4", "hostile", "whole-module"].map(
+  (name) => golden(`torch-zip/${name}.pt`),
+);
+const safetensorsFiles = ["float32", "formats"].map((name) => golden(`safetensors/${name}.safetensors`));
+
+type Open = (bytes: ByteSource) => Promise<WeightsFile>;
+
+/** Opens and reads everything; says whether that went well. Fails for any error but FormatError. */
+async function survives(open: Open, bytes: Uint8Array): Promise<boolean> {
+  let handles = 0;
+  const memory = memorySource(bytes, "fuzz");
+  const guarded: ByteSource = {
+    ...memory,
+    read(begin, end) {
+      // The reader may ask only for what is there: a copy is never larger than the file.
+      if (!(begin >= 0 && begin <= end && end <= bytes.length))
+        throw new Error(`read ${begin} to ${end} of ${bytes.length}`);
+      return memory.read(begin, end);
+    },
+    close: async () => {
+      handles--;
+    },
+  };
+  handles++;
+  try {
+    const file = await open(guarded);
+    let values = 0;
+    for (const name of file.tensors.keys()) values += (await file.read(name)).data.length;
+    // Byte floats take 4 times their bytes as float32, storages are read over at most 16 times.
+    expect(values * 4).toBeLessThanOrEqual(4 * 16 * bytes.length);
+    await file.close();
+    return true;
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    if (handles > 0) await guarded.close(); // reading failed, not opening
+    return false;
+  } finally {
+    expect(handles).toBe(0);
+  }
+}
+
+/** Changes of bytes: other values, ranges that are cut out, doubled or set to one byte, numbers of any size. */
+const at = fc.noBias(fc.nat()); // of the place; bias would change the first bytes over and over
+const mutation = fc.oneof(
+  fc.record({ kind: fc.constant("set" as const), at, value: fc.nat(255) }),
+  fc.record({ kind: fc.constant("flip" as const), at, value: fc.nat(7) }),
+  fc.record({ kind: fc.constant("cut" as const), at, value: fc.nat(40) }),
+  fc.record({ kind: fc.constant("double" as const), at, value: fc.nat(80) }),
+  fc.record({ kind: fc.constant("end" as const), at, value: fc.constant(0) }),
+  fc.record({
+    kind: fc.constant("uint32" as const),
+    at,
+    value: fc.constantFrom(0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x06054b50, 0x02014b50, 0x04034b50),
+  }),
+);
+type Mutation = typeof mutation extends fc.Arbitrary<infer T> ? T : never;
+
+function mutated(bytes: Uint8Array, { kind, at, value }: Mutation): Uint8Array {
+  if (bytes.length === 0) return bytes;
+  const place = at % bytes.length;
+  const copy = Uint8Array.from(bytes);
+  if (kind === "set") copy[place] = value;
+  else if (kind === "flip") copy[place]! ^= 1 << value;
+  else if (kind === "uint32")
+    copy.set(new Uint8Array(Uint32Array.of(value).buffer).subarray(0, bytes.length - place), place);
+  else if (kind === "end") return copy.subarray(0, place);
+  else if (kind === "cut") return Uint8Array.from([...copy.subarray(0, place), ...copy.subarray(place + value)]);
+  else if (kind === "double") return Uint8Array.from([...copy.subarray(0, place + value), ...copy.subarray(place)]);
+  return copy;
+}
+
+const mutations = fc.array(mutation, { minLength: 1, maxLength: 4 });
+
+/** Runs a property; `least` is the share of inputs that must still be read, so that the fuzzing goes deep. */
+async function fuzz<T>(arbitrary: fc.Arbitrary<T>, read: (value: T) => Promise<boolean>, least = 0): Promise<void> {
+  let well = 0;
+  const property = fc.asyncProperty(arbitrary, async (value) => {
+    if (await read(value)) well++;
+  });
+  await fc.assert(property, { numRuns: runs });
+  expect(well).toBeGreaterThanOrEqual(least * runs);
+}
+
+describe("safetensors", () => {
+  test(
+    "files with changed bytes",
+    () =>
+      fuzz(
+        fc.tuple(fc.constantFrom(...safetensorsFiles), mutations),
+        ([file, changes]) => survives(openSafetensors, changes.reduce(mutated, file)),
+        0.02,
+      ),
+    timeout,
+  );
+
+  const count = fc.oneof(fc.nat(4), fc.constantFrom(-1, 0.5, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 2 ** 53, 1e308, null));
+  const entry = fc.record({
+    dtype: fc.constantFrom("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E8M0", "I64", "BOOL", "C64", "F4", "F5", 7),
+    shape: fc.oneof(
+      { weight: 4, arbitrary: fc.array(count, { maxLength: 4 }) },
+      { weight: 1, arbitrary: fc.jsonValue() },
+    ),
+    data_offsets: fc.oneof(
+      { weight: 4, arbitrary: fc.tuple(fc.nat(16), fc.nat(16)).map(([a, b]) => [Math.min(a, b), Math.max(a, b)]) },
+      { weight: 1, arbitrary: fc.array(count, { maxLength: 3 }) },
+    ),
+  });
+  const names = fc.constantFrom("a", "b", "c", "__metadata__", "__proto__", "constructor");
+
+  test(
+    "headers of any structure",
+    () =>
+      fuzz(fc.tuple(fc.array(fc.tuple(names, entry), { maxLength: 4 }), fc.nat(32)), ([entries, dataBytes]) => {
+        // Joined by hand, so that names can stand twice.
+        const json = entries.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",");
+        const header = new TextEncoder().encode(`{${json}}`);
+        const bytes = new Uint8Array(8 + header.length + dataBytes);
+        new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+        bytes.set(header, 8);
+        return survives(openSafetensors, bytes);
+      }),
+    timeout,
+  );
+});
+
+describe("torch zip", () => {
+  test(
+    "files with changed bytes",
+    () =>
+      fuzz(
+        fc.tuple(fc.constantFrom(...torchFiles), mutations),
+        ([file, changes]) => survives(openTorchZip, changes.reduce(mutated, file)),
+        0.02,
+      ),
+    timeout,
+  );
+
+  const archives = torchFiles.map(zipParts);
+  const isPickle = (part: ZipPart) => part.name.endsWith("/data.pkl");
+
+  test(
+    "whole archives around a changed pickle",
+    () =>
+      fuzz(
+        fc.tuple(fc.constantFrom(...archives), mutations),
+        ([parts, changes]) =>
+          survives(
+            openTorchZip,
+            buildZip(
+              parts.map((part) => (isPickle(part) ? { ...part, bytes: changes.reduce(mutated, part.bytes) } : part)),
+            ),
+          ),
+        0.005,
+      ),
+    timeout,
+  );
+
+  // Pieces of programs: what torch writes, in any order.
+  const text = (value: string) => [0x8c, value.length, ...new TextEncoder().encode(value)];
+  const line = (value: string) => [...new TextEncoder().encode(value)];
+  const storage = [
+    ...[0x28, ...text("storage")],
+    ...line("ctorch\nFloatStorage\n"),
+    ...[...text("0"), ...text("cpu"), 0x4b, 4, 0x74, 0x51],
+  ];
+  const tensor = [
+    ...line("ctorch._utils\n_rebuild_tensor_v2\n("),
+    ...storage,
+    0x4b,
+    0,
+    0x4b,
+    4,
+    0x85,
+    0x4b,
+    1,
+    0x85,
+    0x89,
+    0x7d,
+    0x74,
+    0x52,
+  ];
+  const piece = fc.oneof(
+    fc.constantFrom(
+      storage,
+      tensor,
+      [...text("x"), ...tensor, 0x73],
+      [0x7d, ...text("x"), ...tensor, 0x73],
+      line("ccollections\nOrderedDict\n)R"),
+      line("ctorch._utils\n_rebuild_tensor_v2\n"),
+      line("ctorch._utils\n_rebuild_tensor_v3\n"),
+      line("ctorch._utils\n_rebuild_parameter\n"),
+      line("ctorch.storage\nUntypedStorage\n"),
+      line("ctorch\nuint16\n"),
+      line("cos\nsystem\n"),
+      text("state_dict"),
+      text("x"),
+    ),
+    fc.constantFrom(...[..."(N])}aest0buQRq\x85\x86\x87\x88\x89\x94\x93."].map((code) => [code.charCodeAt(0)])),
+    fc.tuple(fc.constantFrom(0x4b, 0x71, 0x68, 0x80), fc.nat(6)),
+    fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => [0x4a, ...bytes]),
+    fc.uint8Array({ maxLength: 12 }).map((bytes) => [0x8a, bytes.length, ...bytes]),
+  );
+
+  test(
+    "programs of any pieces",
+    () =>
+      fuzz(fc.tuple(fc.array(piece, { maxLength: 30 }), fc.boolean()), ([pieces, isDict]) => {
+        const program = Uint8Array.from([...(isDict ? [0x7d] : []), ...pieces.flat(), 0x2e]);
+        return survives(
+          openTorchZip,
+          buildZip([
+            { name: "a/data.pkl", bytes: program },
+            { name: "a/data/0", bytes: new Uint8Array(16) },
+          ]),
+        );
+      }),
+    timeout,
+  );
+
+  const name = fc.oneof(
+    fc.constantFrom(
+      "a/data.pkl",
+      "a/data/0",
+      "a/data/1",
+      "a/byteorder",
+      "b/data.pkl",
+      "../x",
+      "/x",
+      "a//b",
+      "a/./b",
+      "a\\b",
+      "",
+    ),
+    fc.string({ maxLength: 12 }),
+  );
+  const part: fc.Arbitrary<ZipPart> = fc.record(
+    {
+      name,
+      bytes: fc.oneof(
+        fc.uint8Array({ maxLength: 40 }),
+        fc.constant(Uint8Array.from([0x7d, ...text("x"), ...tensor, 0x73, 0x2e])),
+      ),
+      localName: name,
+      statedBytes: fc.oneof(fc.nat(60), fc.constantFrom(0xfffffffe, 0xffffffff)),
+      flags: fc.constantFrom(0, 0, 0, 1, 8, 0x808),
+    },
+    { requiredKeys: ["name", "bytes"] },
+  );
+
+  test(
+    "archives of any structure",
+    () =>
+      fuzz(
+        fc.tuple(fc.array(part, { maxLength: 5 }), fc.option(fc.nat(70_000), { nil: undefined })),
+        ([parts, count]) =>
+          survives(openTorchZip, buildZip(parts, count === undefined ? {} : { count: count & 0xffff })),
+      ),
+    timeout,
+  );
+});

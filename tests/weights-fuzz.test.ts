@@ -153,6 +153,10 @@ describe("torch zip", () => {
   );
 
   const archives = torchFiles.map(zipParts);
+  const archiveOf = (pickle: Uint8Array): ZipPart[] => [
+    { name: "a/data.pkl", bytes: pickle },
+    { name: "a/data/0", bytes: new Uint8Array(16) },
+  ];
   const isPickle = (part: ZipPart) => part.name.endsWith("/data.pkl");
 
   test(
@@ -218,19 +222,34 @@ describe("torch zip", () => {
     fc.uint8Array({ maxLength: 12 }).map((bytes) => [0x8a, bytes.length, ...bytes]),
   );
 
+  const value = fc.constantFrom(
+    tensor,
+    [0x4e],
+    [0x88],
+    [0x4b, 7],
+    [0x5d],
+    [0x29],
+    [0x7d, ...text("y"), ...tensor, 0x73],
+  );
+  const entry = fc
+    .tuple(fc.constantFrom(..."abcdefghij", "state_dict"), value)
+    .map(([key, of]) => [...text(key), ...of, 0x73]);
+
   test(
     "programs of any pieces",
     () =>
-      fuzz(fc.tuple(fc.array(piece, { maxLength: 30 }), fc.boolean()), ([pieces, isDict]) => {
-        const program = Uint8Array.from([...(isDict ? [0x7d] : []), ...pieces.flat(), 0x2e]);
-        return survives(
-          openTorchZip,
-          buildZip([
-            { name: "a/data.pkl", bytes: program },
-            { name: "a/data/0", bytes: new Uint8Array(16) },
-          ]),
-        );
-      }),
+      fuzz(
+        fc.tuple(
+          fc.array(entry, { maxLength: 3 }),
+          fc.array(piece, { maxLength: 20 }),
+          fc.array(entry, { maxLength: 3 }),
+        ),
+        ([before, pieces, after]) => {
+          const program = [0x7d, ...[...before, ...pieces, ...after].flat(), 0x2e];
+          return survives(openTorchZip, buildZip(archiveOf(Uint8Array.from(program))));
+        },
+        0.01,
+      ),
     timeout,
   );
 
@@ -268,9 +287,16 @@ describe("torch zip", () => {
     "archives of any structure",
     () =>
       fuzz(
-        fc.tuple(fc.array(part, { maxLength: 5 }), fc.option(fc.nat(70_000), { nil: undefined })),
-        ([parts, count]) =>
-          survives(openTorchZip, buildZip(parts, count === undefined ? {} : { count: count & 0xffff })),
+        fc.tuple(
+          fc.array(part, { maxLength: 4 }),
+          fc.boolean(),
+          fc.option(fc.nat(0xffff), { nil: undefined, freq: 5 }),
+        ),
+        ([parts, isWhole, count]) => {
+          const whole = isWhole ? archiveOf(Uint8Array.from([0x7d, ...text("x"), ...tensor, 0x73, 0x2e])) : [];
+          return survives(openTorchZip, buildZip([...whole, ...parts], count === undefined ? {} : { count }));
+        },
+        0.01,
       ),
     timeout,
   );

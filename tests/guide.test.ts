@@ -7,7 +7,7 @@ import { readConfig } from "../src/train/index.ts";
 import { buildCommand, hookTimeout, root, runNabla, runNode } from "./built-command.ts";
 
 // What README.md and docs/guide show is run: every command in an otherwise empty folder of its document, in order, so that one can
-// use what another wrote; every block of code is type-checked; every configuration key exists.
+// use what another wrote, and the documents side by side; every block of code is type-checked; every configuration key exists.
 
 const set = (...settings: string[]) => settings.flatMap((setting) => ["--set", setting]);
 const short = [
@@ -75,7 +75,7 @@ const documented = documents
   .map(({ file, text }) => ({ file, commands: commandsOf(text).filter((command) => !(command in notRun)) }))
   .filter(({ commands }) => commands.length > 0);
 
-describe.each(documented)("$file", ({ file, commands }) => {
+describe.concurrent.each(documented)("$file", ({ file, commands }) => {
   const cwd = () => join(folder, file.replaceAll("/", "-"));
   beforeAll(() => {
     mkdirSync(cwd());
@@ -91,7 +91,7 @@ describe.each(documented)("$file", ({ file, commands }) => {
         : await runNode([join(root, args[0]!), ...args.slice(1)], { cwd: cwd() });
     expect(code, stderr).toBe(0);
   };
-  test.for(commands)("%s", { timeout: hookTimeout }, run);
+  test.sequential.for(commands)("%s", { timeout: hookTimeout }, run);
 });
 
 test("README.md and the guide show commands", () => {

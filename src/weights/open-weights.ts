@@ -34,7 +34,7 @@ export const readWeights = (path: string): Promise<WeightsContent> =>
 /** "torch zip", "safetensors", "index", or in words what it is instead. */
 async function formatOf(bytes: ByteSource): Promise<string> {
   const start = await bytes.read(0, Math.min(16, bytes.size));
-  const text = new TextDecoder("latin1").decode(start);
+  const text = String.fromCharCode(...start); // byte for byte; TextDecoder("latin1") is windows-1252, whose 0x80 is "€"
   if (text.startsWith(zipMagic)) return "torch zip";
   if (/^\s*\{[^\0]*$/.test(text)) return "index"; // before safetensors: its first 8 bytes are a number, with zeros
   if (text[8] === "{") return "safetensors";

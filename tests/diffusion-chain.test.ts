@@ -224,6 +224,7 @@ describe("chains", () => {
     expect(of(0).steps.every(({ sigma }) => sigma === 0)).toBe(true);
     expect([of(0).stochastic, of(0.5).stochastic, of(1).stochastic]).toEqual([false, true, true]);
     expect([of(0).memoryless, of(0.5).memoryless, of(1).memoryless]).toEqual([false, false, true]);
+    for (const eta of [0, 0.5, 1]) expect(samplers.ddim({ eta }).stochastic).toBe(of(eta).stochastic);
     const short = { ...toy, trainSteps: 300 }; // ᾱ of its last train time is above 0.02
     expect(samplers.ddpm({ steps: 20 }).chain({ scheduler: short, prediction: "epsilon" }).memoryless).toBe(false);
     expect(chains.map(([, { memoryless }]) => memoryless)).toEqual([true, true, false, true, false]);

@@ -43,6 +43,8 @@ export interface SamplerDefinition<Schema extends z.ZodType<CommonOptions>> {
   /** T + 1 levels; when omitted, those of the option `grid` on the model's noise schedule. */
   levels?(options: z.output<Schema>): Level[];
   kernel(level: Level, next: Level, options: z.output<Schema>): Kernel;
+  /** True when every step has noise. */
+  stochastic(options: z.output<Schema>): boolean;
   /** True when the kernels reverse a Markov noising chain. */
   reversesMarkov(options: z.output<Schema>): boolean;
 }
@@ -53,6 +55,10 @@ export interface Sampler {
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
   readonly guidance: number;
+  /** Every step has noise, whatever the model. */
+  readonly stochastic: boolean;
+  /** The kernels reverse a Markov noising chain: the chain forgets its start where its levels start at noise. */
+  readonly reversesMarkov: boolean;
   /** Throws ConfigError when the model's prediction or the number of steps does not fit. */
   chain(model: SampledModel): Chain;
 }
@@ -73,10 +79,13 @@ export function defineSampler<Schema extends z.ZodType<CommonOptions>>(
   const { kind, summary, options: schema, predictions } = definition;
   const make = (given?: z.input<Schema>): Sampler => {
     const options = schema.parse(given ?? {});
+    const reversesMarkov = definition.reversesMarkov(options);
     return {
       kind,
       options,
       guidance: options.guidance,
+      stochastic: definition.stochastic(options),
+      reversesMarkov,
       chain({ scheduler, prediction }) {
         if (!predictions.includes(prediction)) {
           throw new ConfigError(
@@ -87,7 +96,7 @@ export function defineSampler<Schema extends z.ZodType<CommonOptions>>(
           levels: definition.levels?.(options) ?? gridLevels(options.grid ?? "leading", options.steps, scheduler),
           prediction,
           kernel: (level, next) => definition.kernel(level, next, options),
-          reversesMarkov: definition.reversesMarkov(options),
+          reversesMarkov,
         });
       },
     };

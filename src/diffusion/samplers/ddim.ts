@@ -24,5 +24,6 @@ export const ddim = defineSampler({
   options: z.strictObject({ ...diffusionOptions, eta: z.number().min(0).max(1).default(0) }),
   predictions: ["epsilon", "v_prediction", "sample"],
   kernel: (level, next, { eta }) => ddimKernel(level, next, eta),
+  stochastic: ({ eta }) => eta > 0,
   reversesMarkov: ({ eta }) => eta === 1,
 });

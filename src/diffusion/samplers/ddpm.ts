@@ -9,5 +9,6 @@ export const ddpm = defineSampler({
   options: z.strictObject(diffusionOptions),
   predictions: ["epsilon", "v_prediction", "sample"],
   kernel: (level, next) => ddimKernel(level, next, 1),
+  stochastic: () => true,
   reversesMarkov: () => true,
 });

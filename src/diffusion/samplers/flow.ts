@@ -40,5 +40,6 @@ export const flow = defineSampler({
   levels: ({ steps }) => Array.from({ length: steps + 1 }, (_, i) => flowLevel(1 - i / steps)),
   kernel: (level, next, { noise }) =>
     noise === "memoryless" ? memorylessKernel(level, next) : eulerKernel(level, next, noise),
+  stochastic: () => true,
   reversesMarkov: ({ noise }) => noise === "memoryless",
 });

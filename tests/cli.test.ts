@@ -45,7 +45,19 @@ describe("help and lists", () => {
     const { code, stdout } = await nabla(["--help"]);
     expect(code).toBe(0);
     const commands = [...stdout.matchAll(/^ {2}([a-z]+) .*$/gm)].map(([, name]) => name!);
-    const named = ["quickstart", "train", "sample", "evaluate", "runs", "list", "pretrain", "doctor"];
+    const lora = ["export", "convert", "merge", "verify"];
+    const named = [
+      "quickstart",
+      "train",
+      "sample",
+      "evaluate",
+      "inspect",
+      ...lora,
+      "runs",
+      "list",
+      "pretrain",
+      "doctor",
+    ];
     expect(commands).toEqual(expect.arrayContaining(named));
     const helps = await Promise.all(named.map((name) => nabla([name, "--help"])));
     expect(helps.filter((help) => help.code !== 0 || !/Examples:\n {2}nabla /.test(help.stdout))).toEqual([]);

@@ -62,18 +62,8 @@ function expectNone(files, problem) {
   expect(files.length === 0, `${problem}: ${files.slice(0, 10).join(", ")}${files.length > 10 ? ", …" : ""}`);
 }
 
-const shortRun = [
-  "prompts=[a cat]",
-  "sampler.grid=trailing", // starts at noise however few the steps are
-  "sampler.steps=4",
-  "train.updates=1",
-  "train.trajectories=2",
-  "train.strata=1",
-  "train.accumulate=1",
-  "train.block=2",
-  "evaluate.every=0",
-  "evaluate.imagesPerPrompt=2",
-].flatMap((setting) => ["--set", setting]);
+const shortSettings = JSON.parse(readFileSync(join(root, "tests/short-run.json"), "utf8"));
+const shortRun = ["prompts=[a cat]", ...shortSettings].flatMap((setting) => ["--set", setting]);
 
 const steps = {
   "npm pack makes one small file"() {

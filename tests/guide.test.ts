@@ -10,17 +10,8 @@ import { buildCommand, hookTimeout, root, runNabla, runNode } from "./built-comm
 // use what another wrote, and the documents side by side; every block of code is type-checked; every configuration key exists.
 
 const set = (...settings: string[]) => settings.flatMap((setting) => ["--set", setting]);
-const short = [
-  "sampler.grid=trailing", // starts at noise however few the steps are
-  "sampler.steps=4",
-  "train.updates=1",
-  "train.trajectories=2",
-  "train.strata=1",
-  "train.accumulate=1",
-  "train.block=2",
-  "evaluate.every=0",
-  "evaluate.imagesPerPrompt=2",
-];
+/** A run of seconds, also for scripts/check-package.mjs; the trailing grid starts at noise however few the steps are. */
+const short: string[] = JSON.parse(readFileSync(join(root, "tests/short-run.json"), "utf8"));
 
 /** What a command is given besides, so that it takes seconds; later flags win. The first entry that fits counts. */
 const shortened: [start: string, flags: readonly string[]][] = [

@@ -22,6 +22,7 @@ import {
 import { readSafetensorsFile, writeSafetensorsFile } from "../src/weights/safetensors-file.ts";
 import { relativeError } from "./tolerances.ts";
 import { randomLora } from "./worlds/lora.ts";
+import { stableDiffusion15 } from "./worlds/stable-diffusion.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nablaflow-lora-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -82,15 +83,7 @@ test("a kohya file states the sha256 of its tensors' bytes, and its legacy hash"
 });
 
 describe("names with underscores", () => {
-  const unet = parseUNetConfig({
-    sample_size: 64,
-    in_channels: 4,
-    out_channels: 4,
-    down_block_types: ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-    up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-    block_out_channels: [320, 640, 1280, 1280],
-    cross_attention_dim: 768,
-  });
+  const unet = parseUNetConfig(stableDiffusion15);
   const text = parseClipTextConfig(
     JSON.parse(readFileSync("assets/models/animals-32/text_encoder/config.json", "utf8")),
   );

@@ -6,6 +6,7 @@ import { asConstants, asInputs, initialize, loraSpecs, withLora } from "../src/n
 import { evaluate, gradient, input, sizeOf, vjp } from "../src/tensor/index.ts";
 import { readSafetensorsFile } from "../src/weights/index.ts";
 import { relativeError } from "./tolerances.ts";
+import { stableDiffusion15 } from "./worlds/stable-diffusion.ts";
 
 const folder = new URL("./golden/unet/", import.meta.url).pathname;
 const readArrays = async (name: string) => (await readSafetensorsFile(`${folder}${name}.safetensors`)).tensors;
@@ -15,16 +16,6 @@ const shapesOf = (named: Readonly<Record<string, { shape: readonly number[] }>>)
 const feedsOf = (prefix: string, arrays: NamedArrays) =>
   Object.fromEntries(Object.entries(arrays).map(([name, { data }]) => [prefix + name, data]));
 
-const stableDiffusion15: UNetConfigInput = {
-  sample_size: 64,
-  in_channels: 4,
-  out_channels: 4,
-  down_block_types: ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-  up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-  block_out_channels: [320, 640, 1280, 1280],
-  cross_attention_dim: 768,
-  attention_head_dim: 8,
-};
 const tiny: UNetConfigInput = {
   sample_size: 4,
   in_channels: 2,

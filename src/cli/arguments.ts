@@ -18,16 +18,16 @@ export function amount(text: string): number {
   throw new InvalidArgumentError("A number of at least 0 is needed.");
 }
 
-/** Parser of comma-separated numbers above 0. */
-export function positiveList(text: string): number[] {
-  const values = text.split(",").map(Number);
-  if (values.every((value) => Number.isFinite(value) && value > 0)) return values;
-  throw new InvalidArgumentError("Numbers above 0 are needed, separated by commas: 0.5,1,2.");
-}
-
 /** Parser of comma-separated numbers. */
 export function numberList(text: string): number[] {
   const values = text.split(",").map((word) => (word.trim() === "" ? Number.NaN : Number(word)));
   if (values.every(Number.isFinite)) return values;
   throw new InvalidArgumentError("Numbers are needed, separated by commas: 0.7,-0.3.");
+}
+
+/** Parser of comma-separated numbers above 0. */
+export function positiveList(text: string): number[] {
+  const values = numberList(text);
+  if (values.every((value) => value > 0)) return values;
+  throw new InvalidArgumentError("Numbers above 0 are needed, separated by commas: 0.5,1,2.");
 }

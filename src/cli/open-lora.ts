@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "../core/errors.ts";
 import { shippedPath } from "../core/package-root.ts";
@@ -7,6 +6,7 @@ import { trainedWeights } from "../evaluate/open-model.ts";
 import { readRunConfig } from "../run/index.ts";
 import { parseStoredConfig, type RunConfig } from "../train/config.ts";
 import { baseModules, checkFits, type Lora, type LoraModule, loraOf, readLora } from "../weights/index.ts";
+import { readJsonObject } from "../weights/parse-json.ts";
 
 /** The LoRA that a run has trained, with its configuration. Throws ConfigError for a run that trains no LoRA of a diffusers model. */
 export async function loraOfRun(run: string): Promise<{ lora: Lora; config: RunConfig }> {
@@ -48,6 +48,6 @@ export async function openLora(path: string, base: string | undefined): Promise<
 async function layersPerBlock(model: string): Promise<number | undefined> {
   const file = join(model, "unet", "config.json");
   if (!existsSync(file)) return undefined;
-  const { layers_per_block } = JSON.parse(await readFile(file, "utf8"));
+  const { layers_per_block } = await readJsonObject(file);
   return typeof layers_per_block === "number" ? layers_per_block : undefined;
 }

@@ -1,5 +1,6 @@
 import { effectiveSampleSize, normalizedWeights } from "../core/importance.ts";
-import { dot, featuresByPrompt } from "../metrics/features.ts";
+import { meanPairwiseDistance } from "../metrics/diversity.ts";
+import { featuresByPrompt, imagesByPrompt } from "../metrics/features.ts";
 import type { Measured } from "./measure.ts";
 
 /**
@@ -20,18 +21,12 @@ export interface TiltedReference {
 
 /**
  * The exactly tilted pretrained sampler: within each prompt, sample j weighs w_j ∝ exp(β r_j), Σ w = 1. Diversity is that
- * of two different draws: Σ_{j≠k} w_j w_k (1 − e_j·e_k)/(1 − Σ w²) with e = f/‖f‖.
+ * of two different draws.
  */
 export function tiltedReference(pretrained: Omit<Measured, "summary" | "images">, beta: number): TiltedReference {
   const { rewards, prompts, features, agreement } = pretrained;
-  const groups = new Map<string, number[]>();
-  prompts.forEach((prompt, j) => {
-    const group = groups.get(prompt);
-    if (group) group.push(j);
-    else groups.set(prompt, [j]);
-  });
   const rows = featuresByPrompt(features);
-  const perPrompt = [...groups].map(([prompt, members]) => {
+  const perPrompt = [...imagesByPrompt(prompts)].map(([prompt, members]) => {
     const logWeights = members.map((j) => beta * rewards[j]!);
     const weights = normalizedWeights(logWeights);
     const weighted = (value: (j: number) => number) => members.reduce((sum, j, k) => sum + weights[k]! * value(j), 0);
@@ -39,7 +34,7 @@ export function tiltedReference(pretrained: Omit<Measured, "summary" | "images">
       reward: weighted((j) => rewards[j]!),
       squaredReward: weighted((j) => rewards[j]! ** 2),
       agreement: agreement ? weighted((j) => agreement[j]!) : 0,
-      diversity: weightedDistance(rows.get(prompt)!, weights),
+      diversity: meanPairwiseDistance(rows.get(prompt)!, weights),
       ess: effectiveSampleSize(logWeights),
     };
   });
@@ -55,18 +50,4 @@ export function tiltedReference(pretrained: Omit<Measured, "summary" | "images">
     ess: over("ess"),
     n: prompts.length,
   };
-}
-
-function weightedDistance(rows: readonly Float64Array[], weights: Float64Array): number {
-  const total = new Float64Array(rows[0]!.length); // Σ w e
-  let own = 0; // Σ w² e·e
-  let squares = 0; // Σ w²
-  rows.forEach((row, k) => {
-    const norm = Math.sqrt(dot(row, row));
-    squares += weights[k]! ** 2;
-    if (norm === 0) return;
-    own += weights[k]! ** 2;
-    for (let d = 0; d < total.length; d++) total[d]! += (weights[k]! / norm) * row[d]!;
-  });
-  return 1 - (dot(total, total) - own) / (1 - squares);
 }

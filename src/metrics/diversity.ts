@@ -4,8 +4,8 @@ import { defineMetric } from "./metric.ts";
 
 /**
  * Mean of 1 − cos between the features of all pairs of images of one prompt, averaged over prompts; `std` is over
- * prompts. Unbiased with any number of images per prompt, 2 or more; 16 are usual. With e = f/‖f‖ and n images,
- * mean_{j≠k} (1 − e_j·e_k) = 1 − (‖Σe‖² − n)/(n(n−1)). A zero vector counts as orthogonal to all.
+ * prompts. Unbiased with any number of images per prompt, 2 or more; 16 are usual. A zero vector counts as orthogonal to
+ * all.
  */
 export const diversity = defineMetric(
   {
@@ -26,14 +26,23 @@ export const diversity = defineMetric(
   },
 );
 
-function meanPairwiseDistance(rows: readonly Float64Array[]): number {
-  const total = new Float64Array(rows[0]!.length);
-  let selfSimilarity = 0; // Σ e_j·e_j: n unless some vector is zero
-  for (const row of rows) {
+/**
+ * Mean of 1 − cos over pairs of different vectors, vector j with weight w_j, 1 when left out, of any scale. With e = f/‖f‖:
+ * Σ_{j≠k} w_j w_k (1 − e_j·e_k) / Σ_{j≠k} w_j w_k = 1 − (‖Σ w e‖² − Σ w² e·e)/((Σ w)² − Σ w²).
+ */
+export function meanPairwiseDistance(rows: readonly Float64Array[], weights?: ArrayLike<number>): number {
+  const total = new Float64Array(rows[0]!.length); // Σ w e
+  let own = 0; // Σ w² e·e: Σ w² unless some vector is zero
+  let sum = 0; // Σ w
+  let squares = 0; // Σ w²
+  rows.forEach((row, j) => {
+    const weight = weights?.[j] ?? 1;
+    sum += weight;
+    squares += weight * weight;
     const norm = Math.sqrt(dot(row, row));
-    if (norm === 0) continue;
-    selfSimilarity++;
-    for (let d = 0; d < total.length; d++) total[d]! += row[d]! / norm;
-  }
-  return 1 - (dot(total, total) - selfSimilarity) / (rows.length * (rows.length - 1));
+    if (norm === 0) return;
+    own += weight * weight;
+    for (let d = 0; d < total.length; d++) total[d]! += (weight * row[d]!) / norm;
+  });
+  return 1 - (dot(total, total) - own) / (sum * sum - squares);
 }

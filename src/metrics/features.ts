@@ -5,16 +5,21 @@ export interface Features {
   readonly prompts: readonly string[];
 }
 
-/** The feature vectors of each prompt, in order of first appearance. */
-export function featuresByPrompt({ data, size, prompts }: Features): Map<string, Float64Array[]> {
-  const groups = new Map<string, Float64Array[]>();
+/** Which images each prompt has, prompts in order of first appearance. */
+export function imagesByPrompt(prompts: readonly string[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
   prompts.forEach((prompt, j) => {
-    const row = Float64Array.from({ length: size }, (_, d) => data[j * size + d]!);
     const group = groups.get(prompt);
-    if (group) group.push(row);
-    else groups.set(prompt, [row]);
+    if (group) group.push(j);
+    else groups.set(prompt, [j]);
   });
   return groups;
+}
+
+/** The feature vectors of each prompt, in order of first appearance. */
+export function featuresByPrompt({ data, size, prompts }: Features): Map<string, Float64Array[]> {
+  const row = (j: number) => Float64Array.from({ length: size }, (_, d) => data[j * size + d]!);
+  return new Map([...imagesByPrompt(prompts)].map(([prompt, images]) => [prompt, images.map(row)]));
 }
 
 export function dot(x: Float64Array, y: Float64Array): number {

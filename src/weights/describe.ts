@@ -6,6 +6,7 @@ import { describeLora, type LoraDescription } from "./lora/describe.ts";
 import type { NumberFormat } from "./number-formats.ts";
 import { openWeights } from "./open-weights.ts";
 import { readJsonObject } from "./parse-json.ts";
+import { countOf } from "./tensor-shape.ts";
 import { type WeightsFile, type WeightsKind, withWeights } from "./weights-file.ts";
 
 /** What weights are, without their numbers. */
@@ -76,7 +77,7 @@ function count(file: WeightsFile): Pick<WeightsDescription, "parameters" | "tens
   const dtypes: Partial<Record<NumberFormat, number>> = {};
   let parameters = 0;
   for (const { dtype, shape } of file.tensors.values()) {
-    parameters += shape.reduce((product, axis) => product * axis, 1);
+    parameters += countOf(shape);
     dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
   }
   return { parameters, tensors: file.tensors.size, dtypes };

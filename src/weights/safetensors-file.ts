@@ -3,16 +3,21 @@ import type { NamedArrays } from "../core/named-arrays.ts";
 import { type ByteSource, openFile } from "./byte-source.ts";
 import type { WrittenFormat } from "./number-formats.ts";
 import { safetensorsParts } from "./safetensors.ts";
-import { headerLength, parseHeader } from "./safetensors-header.ts";
+import { headerLength, parseHeader, type SafetensorsHeader } from "./safetensors-header.ts";
 import { type WeightsContent, WeightsFile, withWeights } from "./weights-file.ts";
+
+/** Reads the header alone, checked against the size of the file. */
+export async function readHeader(bytes: ByteSource): Promise<SafetensorsHeader> {
+  const { name, size } = bytes;
+  const prefix = await bytes.read(0, Math.min(8, size));
+  return parseHeader(await bytes.read(0, headerLength(prefix, size, name)), size, name);
+}
 
 /** Reads the header of a safetensors file; its tensors are read when asked for. Closes `bytes` when it throws. */
 export async function openSafetensors(bytes: ByteSource): Promise<WeightsFile> {
   const { name, size } = bytes;
   try {
-    const prefix = await bytes.read(0, Math.min(8, size));
-    const header = await bytes.read(0, headerLength(prefix, size, name));
-    const { entries, metadata } = parseHeader(header, size, name);
+    const { entries, metadata } = await readHeader(bytes);
     const tensors = new Map(entries.map((entry) => [entry.name, entry]));
     return new WeightsFile({
       kind: "safetensors",

@@ -1,4 +1,5 @@
 import { bytesOf } from "./number-formats.ts";
+import { countOf } from "./tensor-shape.ts";
 import type { TorchTensor } from "./torch-objects.ts";
 
 const unitArrays = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array } as const;
@@ -12,7 +13,7 @@ export async function stridedBytes(
   read: (begin: number, end: number) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
   const unit = bytesOf(dtype, 1) as keyof typeof unitArrays;
-  const count = shape.reduce((product, axis) => product * axis, 1);
+  const count = countOf(shape);
   if (count === 0) return new Uint8Array(0);
   const span = shape.reduce((last, axis, k) => last + (axis - 1) * strides[k]!, 1);
   const bytes = await read(offset * unit, (offset + span) * unit);

@@ -3,6 +3,9 @@ const MAX_AXES = 64; // PyTorch's own limit
 /** What a file may give as a shape; said in messages. */
 export const shapeRule = `shape must be a list of at most ${MAX_AXES} integers from 0 on whose product is below 2^53`;
 
+/** Number of values of a shape that was checked. */
+export const countOf = (shape: readonly number[]): number => shape.reduce((product, axis) => product * axis, 1);
+
 /** Number of values of a shape that came from a file, or undefined when it is none by `shapeRule`. */
 export function shapeCount(shape: readonly number[]): number | undefined {
   if (shape.length > MAX_AXES || !isCounts(shape)) return undefined;

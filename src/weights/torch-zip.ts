@@ -5,6 +5,7 @@ import { bytesOf } from "./number-formats.ts";
 import { readPickle } from "./pickle.ts";
 import { showValue } from "./show-value.ts";
 import { stridedBytes } from "./strided-bytes.ts";
+import { countOf } from "./tensor-shape.ts";
 import { type TorchTensor, torchRules } from "./torch-objects.ts";
 import { WeightsFile } from "./weights-file.ts";
 import { readZipEntries, type ZipEntry } from "./zip.ts";
@@ -88,10 +89,7 @@ function checkStorages(
       );
     }
     used.set(key, bytes);
-    total += bytesOf(
-      tensor.dtype,
-      tensor.shape.reduce((product, axis) => product * axis, 1),
-    );
+    total += bytesOf(tensor.dtype, countOf(tensor.shape));
   }
   const stored = [...used.values()].reduce((sum, bytes) => sum + bytes, 0);
   if (total > MAX_SHARING * stored) {

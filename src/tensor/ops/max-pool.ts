@@ -11,6 +11,7 @@ import {
   poolSamples,
   poolShape,
 } from "./pool-window.ts";
+import { emitScatterAdd } from "./take-along-axis.ts";
 
 /*
  * Let π(o) be the position of the largest value of x in window o, the first in reading order where several are equal:
@@ -92,9 +93,8 @@ defineOperator({
   vjp: ({ inputs: [, x], attrs }, u) => [apply("maxPool2dPick", [u, x!], attrs), null],
   emit(e, [v, x], { inputs, attrs, output }) {
     const count = e.ints([inputs[0]!.size]);
-    const zeros = e.node("Expand", [e.floats([0], []), e.ints([output.size])]);
     const at = e.node("Reshape", [positions(e, x!, attrs), count]);
-    const sums = e.node("ScatterElements", [zeros, at, e.node("Reshape", [v!, count])], { reduction: "add" });
+    const sums = emitScatterAdd(e, e.node("Reshape", [v!, count]), at, 0, [output.size]);
     return e.node("Reshape", [sums, e.ints(output.shape)]);
   },
   samples: () =>

@@ -1,6 +1,6 @@
 import { ShapeError } from "../../core/errors.ts";
 import { dtypeOfFirst, requireFloat32, requireInt32 } from "../dtypes.ts";
-import { defineOperator, type OperatorSample } from "../operator.ts";
+import { defineOperator, type Emitter, type OperatorSample } from "../operator.ts";
 import { eachLine, normalizeAxis, type Shape, sameShape, showShape, sizeOf } from "../shapes.ts";
 import { apply, type Tensor } from "../tensor.ts";
 
@@ -14,6 +14,12 @@ export const takeAlongAxis = (x: Tensor, ids: Tensor, axis: number): Tensor =>
 /** The gradient of `takeAlongAxis`: along one axis of `size` zeros, the values are added where the ids point. */
 const addAlongAxis = (values: Tensor, ids: Tensor, axis: number, size: number): Tensor =>
   apply("addAlongAxis", [values, ids], { axis, size });
+
+/** Adds the values into zeros of a shape, where the ids point along an axis. */
+export function emitScatterAdd(e: Emitter, values: string, ids: string, axis: number, shape: Shape): string {
+  const zeros = e.node("Expand", [e.floats([0], []), e.ints(shape)]);
+  return e.node("ScatterElements", [zeros, ids, values], { axis, reduction: "add" });
+}
 
 /** Calls `visit(longIndex, shortIndex)` for every id: where it points in `long` and where it stands in ids. */
 function eachId(
@@ -97,10 +103,7 @@ defineOperator({
     return out;
   },
   vjp: ({ inputs: [, ids], attrs }, v) => [takeAlongAxis(v, ids!, attrs.axis as number), null],
-  emit(e, [values, ids], { attrs, output }) {
-    const zeros = e.node("Expand", [e.floats([0], []), e.ints(output.shape)]);
-    return e.node("ScatterElements", [zeros, ids!, values!], { axis: attrs.axis as number, reduction: "add" });
-  },
+  emit: (e, [values, ids], { attrs, output }) => emitScatterAdd(e, values!, ids!, attrs.axis as number, output.shape),
   samples: () =>
     [sample([3, 2], [3, 2], 1), sample([2, 5, 2], [2, 5, 2], 1), sample([4], [4], 0)].map((s) => ({
       ...s,

@@ -5,7 +5,8 @@ import { ConfigError, FormatError } from "../../core/errors.ts";
 import { openFile } from "../byte-source.ts";
 import { listProblems } from "../list-problems.ts";
 import { decodeNumbers, encodeNumbers, type WrittenFormat } from "../number-formats.ts";
-import { headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from "../safetensors-header.ts";
+import { readHeader } from "../safetensors-file.ts";
+import type { TensorEntry } from "../safetensors-header.ts";
 import { components, type Lora, loraDelta, splitComponent } from "./lora.ts";
 
 /** A weight in a file of a diffusers folder. */
@@ -89,7 +90,7 @@ async function weightPlaces(folder: string): Promise<Map<string, Place[]>> {
     for (const name of await filesOf(folder, component)) {
       if (!name.endsWith(".safetensors")) continue;
       const file = join(component, name);
-      const { entries } = await readHeader(join(folder, file));
+      const entries = await entriesOf(join(folder, file));
       for (const entry of entries) {
         const module = moduleName(component, entry);
         if (module) places.set(module, [...(places.get(module) ?? []), { file, entry }]);
@@ -110,11 +111,10 @@ function moduleName(component: string, { name, shape }: TensorEntry): string | u
   return `${component}.${isBare ? "text_model." : ""}${path}`;
 }
 
-async function readHeader(path: string): Promise<SafetensorsHeader> {
+async function entriesOf(path: string): Promise<readonly TensorEntry[]> {
   const bytes = await openFile(path);
   try {
-    const length = headerLength(await bytes.read(0, Math.min(8, bytes.size)), bytes.size, path);
-    return parseHeader(await bytes.read(0, length), bytes.size, path);
+    return (await readHeader(bytes)).entries;
   } finally {
     await bytes.close();
   }

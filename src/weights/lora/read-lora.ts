@@ -1,8 +1,9 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ConfigError, FormatError } from "../../core/errors.ts";
 import { type NamedArray, type NamedArrays, withPrefix } from "../../core/named-arrays.ts";
 import { listProblems } from "../list-problems.ts";
+import { readJsonObject } from "../parse-json.ts";
 import { readSafetensorsFile } from "../safetensors-file.ts";
 import { type AdapterConfig, effectiveAlpha, parseAdapterConfig } from "./adapter-config.ts";
 import { dottedKey } from "./keys.ts";
@@ -61,15 +62,7 @@ async function readFolder(path: string, names: KohyaNames): Promise<Lora> {
 
 async function readPeftFolder(path: string, component?: Component): Promise<Lora> {
   const source = join(path, adapterFiles.config);
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(source, "utf8"));
-  } catch (cause) {
-    throw new FormatError(`A peft folder needs ${source}, which cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-  const config = parseAdapterConfig(json, source);
+  const config = parseAdapterConfig(await readJsonObject(source), source);
   const file = join(path, adapterFiles.weights);
   const configs = Object.fromEntries(components.map((name) => [name, config]));
   const lora = assemble(await readSafetensorsFile(file), file, dottedKey, configs);

@@ -107,9 +107,14 @@ async function computed(lambda: number, flow = flowTable) {
     noise: (out, offset, size, sample, step) =>
       new Rng(3).fillNormal(out, offset, size, { purpose: "test", sample, step }),
   });
-  const program = await compileReturns(runtime, graphOptions(own, bound, block));
+  const programs = await compileReturns(runtime, graphOptions(own, bound, block));
   const trained = { [`${flowPrefix}table`]: Float32Array.from(flow.table!.data) };
-  return { trajectories, ...(await lambdaReturns(program, own, conditions, trajectories, trained, block)) };
+  const stepOutputs = Object.keys(programs.step.outputs);
+  return {
+    trajectories,
+    stepOutputs,
+    ...(await lambdaReturns(programs, own, conditions, trajectories, trained, block)),
+  };
 }
 
 describe("λ-returns along a sampled trajectory", () => {
@@ -144,6 +149,7 @@ describe("λ-returns along a sampled trajectory", () => {
     ] as const) {
       const [first, second] = [await computed(lambda), await computed(lambda, other)];
       expect(relativeError(first.pulledBack[0]!, second.pulledBack[0]!) === 0).toBe(same);
+      expect(first.stepOutputs).toEqual(same ? ["pulledBack"] : ["pulledBack", "value"]); // no h is computed in vain
     }
   });
 });

@@ -15,7 +15,7 @@ interface QuickstartFlags {
 }
 
 /** Measured with the bundled model on two cores: one trajectory of an update, and one picture sampled and measured. */
-const secondsPer = { trajectory: 0.4, picture: 0.1 };
+const secondsPer = { trajectory: 0.32, picture: 0.1 };
 
 export function addQuickstart(cli: Cli): void {
   cli.program
@@ -34,7 +34,7 @@ export function addQuickstart(cli: Cli): void {
 Examples:
   nabla quickstart
   nabla quickstart --resume
-  nabla quickstart --out runs/stronger --set objective.beta=3
+  nabla quickstart --out runs/gentler --set objective.beta=8
   nabla quickstart --out runs/short --set train.updates=5 --set evaluate.imagesPerPrompt=4
 `,
     )

@@ -13,20 +13,36 @@ export interface LambdaReturns {
   pulledBack: readonly Float32Array[];
 }
 
+/** `terminal` gives h_T; `step` gives R, and h where λ < 1 asks for it. */
+export interface ReturnPrograms {
+  terminal: Program;
+  step: Program;
+  release(): Promise<void>;
+}
+
 /**
  * TD(λ) targets along sampled trajectories (docs/methods.md E.8):
  *   A_T = h_T,   R_j = J_#(x_j)ᵀ A_{j+1},   A_j = (1 − λ) h_j(x_j) + λ R_j.
- * One program per level gives h and R; λ = 1 is the lean adjoint of adjoint matching.
+ * λ = 1 is the lean adjoint of adjoint matching, which looks at the reward at x_T alone.
  */
-export async function compileReturns(runtime: Runtime, options: TransitionGraphOptions): Promise<Program> {
+export async function compileReturns(runtime: Runtime, options: TransitionGraphOptions): Promise<ReturnPrograms> {
   const state = stateGraph(options, "x");
-  const adjoint = input("adjoint", state.x.shape);
-  const value = options.objective.returns!.value(state);
-  return runtime.compile({ value, pulledBack: state.reference.pullBack({ mean: adjoint }) });
+  const returns = options.objective.returns!;
+  const value = returns.value(state);
+  const pulledBack = state.reference.pullBack({ mean: input("adjoint", state.x.shape) });
+  const terminal = await runtime.compile({ value });
+  const step = await runtime.compile({ pulledBack, ...(returns.lambda < 1 && { value }) });
+  return {
+    terminal,
+    step,
+    async release() {
+      for (const program of [terminal, step]) await program.release();
+    },
+  };
 }
 
 export async function lambdaReturns(
-  program: Program,
+  { terminal, step }: ReturnPrograms,
   parts: Parts,
   conditions: Conditions,
   trajectories: Trajectories,
@@ -48,22 +64,22 @@ export async function lambdaReturns(
       ...conditions.feeds(own),
       promptFeatures: promptFeaturesOf(reward, own),
     };
-    const at = async (level: number, adjoint: Float32Array) => {
+    const at = async (program: Program, level: number, adjoint?: Float32Array) => {
       const x = new Float32Array(block * size);
       rows.forEach((k, b) => {
         x.set(states[level]!.subarray(k * size, (k + 1) * size), b * size);
       });
       const columns = rowsOf((i) => levelRow(chain, i), new Array<number>(block).fill(level));
-      const feeds: Values = { ...fixed, x, adjoint, "x.columns": columns };
+      const feeds: Values = { ...fixed, x, "x.columns": columns, ...(adjoint && { adjoint }) };
       return program.run(Object.fromEntries(Object.keys(program.inputs).map((name) => [name, feeds[name]!])));
     };
     const put = (to: Float32Array, from: Float32Array) => to.set(from.subarray(0, used * size), start * size);
-    let adjoint: Float32Array = (await at(chain.T, new Float32Array(block * size))).value!.slice();
+    let adjoint: Float32Array = (await at(terminal, chain.T)).value!.slice();
     for (let j = chain.T - 1; j >= 0; j--) {
       put(next[j]!, adjoint);
-      const { value, pulledBack: pulled } = await at(j, adjoint);
+      const { value, pulledBack: pulled } = await at(step, j, adjoint);
       put(pulledBack[j]!, pulled!);
-      adjoint = value!.map((h, k) => (1 - lambda) * h + lambda * pulled![k]!);
+      adjoint = value ? value.map((h, k) => (1 - lambda) * h + lambda * pulled![k]!) : pulled!.slice();
     }
   }
   return { next, pulledBack };

@@ -3,7 +3,7 @@ import { type ChainSampler, openChainSampler } from "../sample/chain-sampler.ts"
 import { type Conditions, encodePrompts } from "../sample/conditions.ts";
 import { openScorer, type Scorer } from "../sample/image-scorer.ts";
 import type { FinetuneOptions } from "./finetune-options.ts";
-import { compileReturns } from "./lambda-returns.ts";
+import { compileReturns, type ReturnPrograms } from "./lambda-returns.ts";
 import type { TrainState } from "./train-state.ts";
 import { bindParams, compileUpdate, graphOptions } from "./update-program.ts";
 
@@ -13,7 +13,7 @@ export interface Programs {
   sampler: ChainSampler;
   scorer: Scorer;
   update: Program;
-  returns: Program | undefined;
+  returns: ReturnPrograms | undefined;
   batch: number;
   release(): Promise<void>;
 }

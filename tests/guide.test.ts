@@ -24,7 +24,7 @@ const shortened: [start: string, flags: readonly string[]][] = [
 
 /** What the documents leave open. Every document has a folder of its own. */
 const placeholders: [RegExp, string][] = [
-  [/\bDIR\d\b/g, "DIR"],
+  [/\b(DIR|RUN)\d\b/g, "$1"],
   [/\bCOMMAND\b/g, "train"],
   [/=(\w+)(\|\w+)+/g, "=$1"],
 ];

@@ -1,6 +1,16 @@
 import { ConfigError } from "../core/errors.ts";
-import { diversity, kernelDistance } from "../metrics/index.ts";
+import type { Features } from "../metrics/features.ts";
+import {
+  coverage,
+  diversity,
+  frechetDistance,
+  kernelDistance,
+  precision,
+  recall,
+  vendiScore,
+} from "../metrics/index.ts";
 import type { Measurement } from "../metrics/metric.ts";
+import { neighbours } from "../metrics/neighbours.ts";
 import { noReward } from "../rewards/no-reward.ts";
 import type { ExactReference, ExactSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
@@ -29,9 +39,9 @@ export interface Evaluation {
 }
 
 /**
- * Measures a model: reward (where it has one), diversity and prompt agreement; for a run also the distance to its
- * pretrained model; in exact worlds also the distances to the exact target, whose `floor` is the exactly tilted pretrained
- * sampler. Same numbers as the `after` of a run's summary when prompts, images and seed are the same.
+ * Measures a model: reward (where it has one), diversity and prompt agreement; for a run also how far and which way it
+ * is from its pretrained model; in exact worlds also the distances to the exact target, whose `floor` is the exactly
+ * tilted pretrained sampler. Same numbers as the `after` of a run's summary when prompts, images and seed are the same.
  */
 export async function evaluateModel(
   runtime: Runtime,
@@ -56,6 +66,7 @@ export async function evaluateModel(
   const metrics: Record<string, EvaluatedMetric> = {
     ...(parts.reward !== noReward && { reward: { value, std, n } }),
     diversity: diversity(measured.features),
+    vendi: vendiScore(measured.features),
     ...(measured.thirdPartyFeatures && { diversityThirdParty: diversity(measured.thirdPartyFeatures) }),
     ...(agreement !== undefined && {
       promptAgreement: { value: agreement, std: Math.sqrt(agreement * (1 - agreement)), n },
@@ -65,12 +76,30 @@ export async function evaluateModel(
   if (!policy) return { metrics, ...tiltedBy(measured) };
   const pretrained = await measure("pretrained", undefined, seed);
   const again = await measure("prior floor", undefined, seed + 1);
-  const priorDistance = kernelDistance(measured.features, pretrained.features, judges.kernel, again.features);
+  const priorDistance = kernelDistance(measured.features, again.features, judges.kernel, pretrained.features);
+  const prior = priorMetrics(measured.features, again.features, pretrained.features, imagesPerPrompt);
   if (parts.model.prior) onStage?.("exact", 0);
   const exact = await exactOfRun(runtime, parts, config, policy, { samples: imagesPerPrompt, seed, signal });
   return {
-    metrics: { ...metrics, priorDistance, ...(exact && exactMetrics(exact.summary, exact.samples)) },
+    metrics: { ...metrics, priorDistance, ...prior, ...(exact && exactMetrics(exact.summary, exact.samples)) },
     ...tiltedBy(pretrained),
+  };
+}
+
+/**
+ * A policy against samples of its pretrained model with other noise; `paired`, the pretrained model with the policy's
+ * noise, makes the floor. So an untrained policy is exactly at the floor, where samples of the same noise as the
+ * reference would lie nearer. Precision, recall and coverage are left out of so few images that they have no k-th
+ * neighbour.
+ */
+function priorMetrics(policy: Features, reference: Features, paired: Features, imagesPerPrompt: number) {
+  return {
+    frechetDistance: frechetDistance(policy, reference, paired),
+    ...(imagesPerPrompt > neighbours && {
+      precision: precision(policy, reference, paired),
+      recall: recall(policy, reference, paired),
+      coverage: coverage(policy, reference, paired),
+    }),
   };
 }
 

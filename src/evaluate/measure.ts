@@ -83,9 +83,12 @@ export async function measureModel(
   };
 }
 
-/** Kernel distance of features to the pretrained model, and what it is between two sets of the pretrained model's. */
+/**
+ * Kernel distance of features to the pretrained model, and what it is between two sets of the pretrained model's. The
+ * reference is the set with other noise: to samples of the same noise an untrained policy would be nearer than 0.
+ */
 export function priorDistances(after: Measured, before: Measured, again: Measured, kernel: "polynomial" | "rbf") {
-  const { value, floor } = kernelDistance(after.features, before.features, kernel, again.features);
+  const { value, floor } = kernelDistance(after.features, again.features, kernel, before.features);
   return { priorDistance: value, priorDistanceFloor: floor! };
 }
 

@@ -1,6 +1,10 @@
+export { coverage, density } from "./density-coverage.ts";
 export { diversity } from "./diversity.ts";
 export { energyDistance } from "./energy-distance.ts";
+export { frechetDistance } from "./frechet-distance.ts";
 export { importance } from "./importance.ts";
 export { kernelDistance } from "./kernel-distance.ts";
 export { modeTv } from "./mode-tv.ts";
+export { precision, recall } from "./precision-recall.ts";
+export { vendiScore } from "./vendi-score.ts";
 export { withinStd } from "./within-std.ts";

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { applyOverrides, mergeConfig } from "../src/core/config.ts";
 import { ConfigError } from "../src/core/errors.ts";
+import * as objectives from "../src/objectives/index.ts";
+import { objectiveKinds } from "../src/objectives/kinds.ts";
 import { readConfig, resolveConfig } from "../src/train/config.ts";
 
 const ring = (...set: string[]) => readConfig("configs/worlds/ring8.yaml", { set });
@@ -33,4 +35,12 @@ test("options of model and reward are checked before anything is loaded, and the
     kind: "style-score",
     styles: ["fluent-emoji"],
   });
+});
+
+test("every objective that a configuration can name is exported, and takes no options as well", () => {
+  const exported = Object.values(objectives);
+  for (const kind of objectiveKinds) {
+    expect(exported, kind.kind).toContain(kind);
+    expect(kind().kind).toBe(kind.kind);
+  }
 });

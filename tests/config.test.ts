@@ -50,7 +50,8 @@ describe("unknown names are told with the nearest known one, or with all", () =>
   test.each([
     ["sampler.kind=DDPM-solver", /sampler.*DDPM-solver.*Known: ddim, ddpm, flow/], // trap 24: no silent fallback
     ["sampler.kind=dpm", /sampler.*dpm.*"ddpm"/],
-    ["objective.kind=residual-db", /objective.*residual-db.*Known: ddpo, residual-nabla-db/],
+    ["objective.kind=nabla", /objective.*nabla.*Known: adjoint-matching, .*ddpo, .*residual-nabla-db/],
+    ["objective.kind=trajectory-balanse", /objective.*trajectory-balanse.*"trajectory-balance"/],
     ["reward.kind=linaer", /reward.*linaer.*"linear"/],
     ["model.kind=gausian-mixture", /model.*gausian-mixture.*"gaussian-mixture"/],
   ])("%s", async (set, message) => {
@@ -86,12 +87,13 @@ describe("combinations that cannot work are refused", () => {
     addHostReward();
     const message = await refusal({ ...absent, reward: { kind: "filesize" } });
     expect(message).toMatch(/residual-nabla-db needs a differentiable reward, but "filesize" runs on the host/);
-    expect(message).toContain('"ddpo"');
+    // the objectives that know of no ∇r, and those only
+    expect(message).toContain('Use objective.kind "ddpo" or "flow-grpo" or "trajectory-balance", or a graph reward');
     for (const { kind, differentiable } of taken) if (differentiable) expect(message).toContain(kind);
     expect(message.match(/filesize/g)).toHaveLength(1); // not offered as a way out
   });
 
-  test("… in a weighted sum and in a world of one prompt too; DDPO takes it", async () => {
+  test("… in a weighted sum and in a world of one prompt too; objectives named there take it", async () => {
     addHostReward();
     const sum = [
       { kind: "linear", k: [1], weight: 2 },
@@ -100,8 +102,10 @@ describe("combinations that cannot work are refused", () => {
     expect(await refusal({ ...absent, reward: sum })).toMatch(/"filesize" runs on the host/);
     const prompts = { only: { model: { means: [[0]], stds: 1 }, reward: { kind: "filesize" } } };
     expect(await refusal({ ...apart, prompts })).toMatch(/"filesize" runs on the host/);
-    const accepted = configOf({ ...absent, objective: { kind: "ddpo" }, reward: { kind: "filesize" } });
-    expect(accepted.reward).toEqual({ kind: "filesize" });
+    for (const kind of ["ddpo", "flow-grpo", "trajectory-balance"]) {
+      const accepted = configOf({ ...absent, objective: { kind }, reward: { kind: "filesize" } }, "train.accumulate=1");
+      expect(accepted.reward).toEqual({ kind: "filesize" });
+    }
   });
 
   test.each([
@@ -112,6 +116,24 @@ describe("combinations that cannot work are refused", () => {
     ],
     ["train.accumulate=7", /accumulate.*24 transitions.*7 does not divide 24/],
     ["train.accumulate=5 objective.kind=ddpo", /accumulate.*48 transitions.*5 does not divide 48/],
+    [
+      "objective.kind=flow-grpo objective.groupSize=5 train.accumulate=1",
+      /flow-grpo draws groups of 5.*train\.trajectories is 8.*to 10/,
+    ],
+    ["objective.kind=trajectory-balance objective.groupSize=3", /trajectory-balance draws groups of 3.*to 9/],
+    [
+      "objective.kind=trajectory-balance objective.groupSize=4 train.accumulate=3",
+      /trajectory-balance needs whole trajectories.*train\.accumulate.*divisor/,
+    ],
+    [
+      "objective.kind=trajectory-balance objective.groupSize=4 train.accumulate=8",
+      /trajectory-balance needs two trajectories or more of each prompt.*train\.accumulate.*divisor/,
+    ],
+    [
+      // parts of 4 over groups of 3: the fourth trajectory is alone in the first part
+      "objective.kind=trajectory-balance objective.groupSize=3 train.trajectories=12 train.accumulate=3",
+      /trajectory-balance needs two trajectories or more of each prompt/,
+    ],
     ["objective.lambda=0.5 objective.reverse=sampled", /lambda.*reverse td only/],
     ["objective.lambda=0.5 objective.priorStrength=0.5", /lambda.*priorStrength 1/],
     ["sampler.kind=ddim", /noise in every step.*"ddim".*σ = 0.*eta/],
@@ -139,6 +161,9 @@ describe("combinations that cannot work are refused", () => {
     for (const set of [
       ["objective.proximal=10", "train.updatesPerRollout=2"],
       ["train.accumulate=6"],
+      ["objective.kind=flow-grpo", "objective.groupSize=4", "train.accumulate=48"], // compares rewards, not in its loss
+      ["objective.kind=trajectory-balance", "objective.groupSize=8", "train.accumulate=4"],
+      ["objective.kind=trajectory-balance", "objective.groupSize=2", "train.accumulate=2"],
       ["sampler.kind=ddim", "sampler.eta=1"],
       ["sampler.kind=ddim", "sampler.eta=0.3", "objective.kind=ddpo"],
       ["objective.lambda=1", "objective.reverseWeight=0"],

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { clippedSurrogate } from "./clipped-surrogate.ts";
 import { defineObjective } from "./objective.ts";
 
 const options = z.strictObject({
@@ -26,11 +27,9 @@ export const ddpo = defineObjective<Options>({
     estimator === "score-function" && updatesPerRollout > 1
       ? `the score-function estimator is right for samples of the current policy only, but train.updatesPerRollout is ${updatesPerRollout}. Set that to 1, or objective.estimator to importance-sampling.`
       : undefined,
-  losses({ advantage, logProb, oldLogProb }, { estimator, clip }) {
-    if (estimator === "score-function") return { policy: { surrogate: advantage.mul(logProb).mean().neg() } };
-    const ratio = logProb.sub(oldLogProb).exp();
-    const plain = advantage.mul(ratio).neg();
-    const clipped = advantage.mul(ratio.maximum(1 - clip).minimum(1 + clip)).neg();
-    return { policy: { surrogate: plain.maximum(clipped).mean() } };
+  losses(batch, { estimator, clip }) {
+    const surrogate =
+      estimator === "score-function" ? batch.advantage.mul(batch.logProb).mean().neg() : clippedSurrogate(batch, clip);
+    return { policy: { surrogate } };
   },
 });

@@ -41,8 +41,12 @@ export interface TransitionState {
   readonly policy: StatePrediction;
   /** ∇r with respect to the clean prediction given, [B, …shape]; not differentiable again. */
   rewardGradient(x0Hat: Tensor): Tensor;
-  /** g_φ here; gradients reach φ. */
+  /** r of the clean prediction given, [B, …shape] → [B]; detached, and only for rewards that are graphs. */
+  predictedReward(x0Hat: Tensor): Tensor;
+  /** g_φ here; gradients reach φ. [B, …shape] */
   readonly flow: Tensor;
+  /** f_φ here, the mean of g_φ over elements: 0 at the start; gradients reach φ. [B] */
+  readonly flowMean: Tensor;
 }
 
 /** A batch of transitions x_i → x_{i+1}, each with its own prompt, step index and trajectory. Parts are built on demand. */
@@ -56,6 +60,8 @@ export interface TransitionBatch {
   /** Δ = (μ_θ − μ_#)/σ² = d₂(out_θ − out_#)/σ² */
   readonly delta: Tensor;
   readonly oldOutput: Tensor;
+  /** r(x_T) of the transition's own trajectory. [B] */
+  readonly reward: Tensor;
   /** [B] */
   readonly advantage: Tensor;
   /** Log-probability of the stored x_{i+1} under the policy that sampled it, mean over elements. [B] */
@@ -64,6 +70,22 @@ export interface TransitionBatch {
   readonly logProb: Tensor;
   /** λ-returns along the trajectory: A_{i+1} and R_i of docs/methods.md E.8. */
   readonly lambdaReturn: { readonly next: Tensor; readonly pulledBack: Tensor };
+  /** [B] → [B]: for each transition, the sum over its trajectory, of which every step must be in the batch. */
+  trajectorySum(values: Tensor): Tensor;
+  /** [B] → [B]: for each transition, the mean over those of its prompt, of which the batch must hold two trajectories. */
+  promptMean(values: Tensor): Tensor;
+}
+
+/** How the trajectories of a rollout are drawn in groups of one prompt, and where those of a group are compared. */
+export interface Groups {
+  /** Trajectories of a group, 2 or more; divides train.trajectories. */
+  readonly size: number;
+  /** One initial state x_0 for the whole group. Default: each trajectory has its own. */
+  readonly sharedNoise?: boolean;
+  /** The std of advantages taken within groups: over the rollout or the group. Default: advantages look at no groups. */
+  readonly advantageStd?: "batch" | "group";
+  /** The losses read `trajectorySum` and `promptMean`, so that train.accumulate must leave groups comparable. */
+  readonly comparedInLoss?: boolean;
 }
 
 /** Scalars to minimise, by name. A part trains only its own network. */
@@ -85,6 +107,8 @@ export interface ObjectiveDefinition<Options> {
   transitions: "strata" | "all";
   /** For objectives that read `lambdaReturn`: its decay λ > 0 and the value h it bootstraps from; else undefined. */
   returns?(options: Options): { lambda: number; value(state: TransitionState): Tensor } | undefined;
+  /** For objectives that draw trajectories in groups; else each is drawn by itself. */
+  groups?(options: Options): Groups;
   /** Why so many updates on one rollout do not fit these options, with the way out; undefined when they do. Default: any fit. */
   refuseReuse?(updatesPerRollout: number, options: Options): string | undefined;
   losses(batch: TransitionBatch, options: Options): Losses;
@@ -96,6 +120,7 @@ export interface Objective {
   readonly needs: readonly Need[];
   readonly transitions: "strata" | "all";
   readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
+  readonly groups: Groups | undefined;
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
   refuseReuse(updatesPerRollout: number): string | undefined;
@@ -122,6 +147,7 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       needs: definition.needs(options),
       transitions: definition.transitions,
       returns: definition.returns?.(options),
+      groups: definition.groups?.(options),
       options,
       refuseReuse: (updatesPerRollout) => definition.refuseReuse?.(updatesPerRollout, options),
       losses: (batch) => definition.losses(batch, options),

@@ -26,3 +26,18 @@ export function advantages(
     return Math.max(-limit, Math.min(limit, (rewards[k]! - mean) / (std + 1e-6)));
   });
 }
+
+/**
+ * Normalised rewards within groups of `groupSize` neighbours: A = clip((r − m)/(s + 1e-4), ±5), m over the group, s over all
+ * rewards (`batch`, Flow-GRPO's default [liu2025flowgrpo]) or the group.
+ */
+export function groupAdvantages(rewards: ArrayLike<number>, groupSize: number, std: "batch" | "group"): Float32Array {
+  const all = Array.from(rewards);
+  const batch = moments(all);
+  return Float32Array.from(all, (reward, k) => {
+    const start = k - (k % groupSize);
+    const own = moments(all.slice(start, start + groupSize));
+    const spread = std === "batch" ? batch.std : own.std;
+    return Math.max(-limit, Math.min(limit, (reward - own.mean) / (spread + 1e-4)));
+  });
+}

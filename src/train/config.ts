@@ -6,6 +6,7 @@ import { samplerKinds } from "../diffusion/samplers/kinds.ts";
 import { modelKinds } from "../models/kinds.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
+import { groupRefusal } from "./group-check.ts";
 
 const optimizer = z.strictObject({
   lr: z.number().positive().describe("AdamW step size"),
@@ -143,8 +144,9 @@ function checkKinds(config: RunConfig, source: string): RunConfig {
       `${source}: train.accumulate splits the ${transitions} transitions of an update into equal parts, but ${accumulate} does not divide ${transitions}.`,
     );
   }
-  const reuse = resolvedObjective.refuseReuse(config.train.updatesPerRollout);
-  if (reuse) throw new ConfigError(`${source}: ${reuse}`);
+  const refusal =
+    groupRefusal(resolvedObjective, config.train) ?? resolvedObjective.refuseReuse(config.train.updatesPerRollout);
+  if (refusal) throw new ConfigError(`${source}: ${refusal}`);
   return {
     ...config,
     model: worlds ? config.model : { kind: model.kind, ...checkedModel },
@@ -172,11 +174,13 @@ function checkedPart<K extends { kind: string; options: z.ZodType }>(
   return { kind: found.kind, ...(parseConfig(found.options, options, `${source}: ${what}`) as object) };
 }
 
-/** Why an objective that needs ∇r does not take a reward that runs on the host. */
+/** Why an objective that needs ∇r does not take a reward that runs on the host, with the objectives that take any. */
 export function hostRewardRefused(objective: string, reward: string, source: string): ConfigError {
+  const takeAny = objectiveKinds.filter((make) => !make().needs.includes("reward-gradient"));
+  const named = takeAny.map((o) => `"${o.kind}"`).join(" or ");
   const usable = rewardKinds.filter((r) => r.differentiable).map((r) => r.kind);
   return new ConfigError(
-    `${source}: ${objective} needs a differentiable reward, but "${reward}" runs on the host. Use objective.kind "ddpo", or a graph reward: ${usable.join(", ")}.`,
+    `${source}: ${objective} needs a differentiable reward, but "${reward}" runs on the host. Use objective.kind ${named}, or a graph reward: ${usable.join(", ")}.`,
   );
 }
 

@@ -1,9 +1,11 @@
+import { ConfigError } from "../core/errors.ts";
 import type { Program, Values } from "../runtime/index.ts";
 import { levelRow, rowsOf, transitionRow } from "../sample/chain-columns.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import type { Conditions } from "../sample/conditions.ts";
 import { promptFeaturesOf } from "../sample/image-scorer.ts";
 import { sizeOf } from "../tensor/index.ts";
+import { partsRefused } from "./group-check.ts";
 import type { LambdaReturns } from "./lambda-returns.ts";
 import type { Parts } from "./prepare.ts";
 import type { TransitionIndex } from "./transitions.ts";
@@ -36,7 +38,7 @@ export function minibatch(
     return out;
   };
   const indices = chosen.map(({ i }) => i);
-  const providers: Record<string, () => Float32Array> = {
+  const providers: Record<string, () => Float32Array | Int32Array> = {
     x: () => pick(({ i }) => states[i]!),
     xNext: () => pick(({ i }) => states[i + 1]!),
     "x.columns": () => rowsOf((i) => levelRow(chain, i), indices),
@@ -44,6 +46,9 @@ export function minibatch(
     transition: () => rowsOf((i) => transitionRow(chain, i), indices),
     oldOutput: () => pick(({ i }) => outputs[i]!),
     promptFeatures: () => promptFeaturesOf(reward, ownPrompts),
+    reward: () => Float32Array.from(chosen, ({ trajectory }) => rollout.rewards[trajectory]!),
+    trajectory: () => wholeTrajectories(parts, chosen),
+    samePrompt: () => comparablePrompts(parts, chosen, prompts),
     advantage: () => Float32Array.from(chosen, ({ trajectory }) => rollout.advantages![trajectory]!),
     oldLogProb: () => oldLogProbs(parts, rollout, chosen, size),
     "lambdaReturn.next": () => pick(({ i }) => rollout.returns!.next[i]!),
@@ -67,3 +72,27 @@ function oldLogProbs({ chain }: Parts, rollout: Rollout, chosen: readonly Transi
     return -squares / (2 * size) - Math.log(sigma);
   });
 }
+
+/** The trajectory of each transition. Throws ConfigError unless every trajectory is here with all its steps. */
+function wholeTrajectories({ chain, objective }: Parts, chosen: readonly TransitionIndex[]): Int32Array {
+  const steps = new Map<number, number>();
+  for (const { trajectory } of chosen) steps.set(trajectory, (steps.get(trajectory) ?? 0) + 1);
+  if ([...steps.values()].some((count) => count !== chain.T)) throw splitRefused(objective.kind, "whole trajectories");
+  return Int32Array.from(chosen, ({ trajectory }) => trajectory);
+}
+
+/** A number for the prompt of each transition. Throws ConfigError where a prompt has one trajectory only. */
+function comparablePrompts(
+  { objective }: Parts,
+  chosen: readonly TransitionIndex[],
+  prompts: readonly string[],
+): Int32Array {
+  const trajectories = new Set(chosen.map(({ trajectory }) => trajectory));
+  const counts = new Map<string, number>();
+  for (const k of trajectories) counts.set(prompts[k]!, (counts.get(prompts[k]!) ?? 0) + 1);
+  if (Math.min(...counts.values()) < 2) throw splitRefused(objective.kind, "two trajectories or more of each prompt");
+  const names = [...counts.keys()];
+  return Int32Array.from(chosen, ({ trajectory }) => names.indexOf(prompts[trajectory]!));
+}
+
+const splitRefused = (kind: string, needed: string) => new ConfigError(partsRefused(kind, needed));

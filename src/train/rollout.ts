@@ -1,13 +1,17 @@
-import { NonFiniteError } from "../core/errors.ts";
+import { ConfigError, NonFiniteError } from "../core/errors.ts";
 import { Rng } from "../core/rng.ts";
-import { advantages } from "./advantages.ts";
+import { advantages, groupAdvantages } from "./advantages.ts";
 import type { FinetuneOptions } from "./finetune-options.ts";
+import { groupRefusal } from "./group-check.ts";
 import { lambdaReturns } from "./lambda-returns.ts";
 import type { Rollout } from "./minibatch.ts";
 import type { Programs } from "./programs.ts";
 import type { TrainState } from "./train-state.ts";
 
-/** Samples trajectories with the policy and scores them. */
+/**
+ * Samples trajectories with the policy and scores them. Throws ConfigError for groups that do not fit, and
+ * NonFiniteError for a reward that is no number.
+ */
 export async function sampleRollout(
   { config, parts }: FinetuneOptions,
   state: TrainState,
@@ -16,14 +20,24 @@ export async function sampleRollout(
   const { trajectories: count, seed, updatesPerRollout, block } = config.train;
   const rng = new Rng(seed);
   const rolloutIndex = Math.floor(state.update / updatesPerRollout);
-  const prompts = choosePrompts(parts.prompts, count, rng, rolloutIndex);
+  const { groups } = parts.objective;
+  // an objective given as a value has passed no check of a configuration
+  const refusal = groupRefusal(parts.objective, config.train);
+  if (refusal) throw new ConfigError(refusal);
+  const groupSize = groups?.size ?? 1;
+  const prompts = choosePrompts(parts.prompts, count / groupSize, rng, rolloutIndex).flatMap((prompt) =>
+    new Array<string>(groupSize).fill(prompt),
+  );
+  const firstOfGroup = (sample: number) => sample - (sample % groupSize);
   const trajectories = await programs.sampler.sample({
     prompts,
     conditions: programs.conditions,
     trained: state.trained,
     keepStates: true,
-    noise: (out, offset, size, sample, i) =>
-      rng.fillNormal(out, offset, size, { purpose: "rollout", sample: rolloutIndex * count + sample, step: i }),
+    noise: (out, offset, size, sample, i) => {
+      const own = groups?.sharedNoise && i === 0 ? firstOfGroup(sample) : sample;
+      rng.fillNormal(out, offset, size, { purpose: "rollout", sample: rolloutIndex * count + own, step: i });
+    },
   });
   const { rewards } = await programs.scorer.score(trajectories.states[parts.chain.T]!, prompts);
   const bad = rewards.findIndex((r) => !Number.isFinite(r));
@@ -36,7 +50,11 @@ export async function sampleRollout(
   return {
     trajectories,
     rewards,
-    ...(needs.includes("advantage") && { advantages: advantages(rewards, prompts, state.rewardHistory) }),
+    ...(needs.includes("advantage") && {
+      advantages: groups?.advantageStd
+        ? groupAdvantages(rewards, groupSize, groups.advantageStd)
+        : advantages(rewards, prompts, state.rewardHistory),
+    }),
     ...(programs.returns && {
       returns: await lambdaReturns(programs.returns, parts, programs.conditions, trajectories, state.trained, block),
     }),

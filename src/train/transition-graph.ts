@@ -5,7 +5,7 @@ import type { Reward } from "../rewards/reward.ts";
 import { columnsInput, levelColumns, transitionColumns } from "../sample/chain-columns.ts";
 import { guidedState } from "../sample/guided-state.ts";
 import { promptFeatureInput } from "../sample/image-scorer.ts";
-import { gradient, input, type Shape, type Tensor, vjp } from "../tensor/index.ts";
+import { fill, gradient, input, type Shape, type Tensor, vjp } from "../tensor/index.ts";
 
 export interface TransitionGraphOptions {
   model: Model;
@@ -43,20 +43,26 @@ export function stateGraph(options: TransitionGraphOptions, prefix: "x" | "xNext
       },
     };
   };
+  const elements = x.shape.map((_, i) => i).slice(1);
+  const score = (clean: Tensor): Tensor => {
+    if (!reward.differentiable)
+      throw new Error(`reward "${reward.kind}" is not a graph; the configuration check refuses it`);
+    return reward.score({ images: model.decode(clean), prompts: promptFeatureInput(reward, batch) });
+  };
+  const flow = () => model.flow.predict(options.flow, x, time, condition);
   return lazy<TransitionState>({
     x: () => x,
     signal: () => c.signal,
     inside: () => c.inside,
     reference: () => predict(options.frozen),
     policy: () => predict(options.policy),
-    flow: () => model.flow.predict(options.flow, x, time, condition),
+    flow,
+    flowMean: () => flow().mean(elements),
     rewardGradient: () => (x0Hat) => {
-      if (!reward.differentiable)
-        throw new Error(`reward "${reward.kind}" has no gradient; the configuration check refuses it`);
       const at = x0Hat.stopGradient();
-      const prompts = promptFeatureInput(reward, batch);
-      return gradient(reward.score({ images: model.decode(at), prompts }).sum(), [at])[0]!.stopGradient();
+      return gradient(score(at).sum(), [at])[0]!.stopGradient();
     },
+    predictedReward: () => (x0Hat) => score(x0Hat.stopGradient()).stopGradient(),
   });
 }
 
@@ -81,7 +87,20 @@ function transitionBatch(options: TransitionGraphOptions): TransitionBatch {
       next: input("lambdaReturn.next", shape),
       pulledBack: input("lambdaReturn.pulledBack", shape),
     }),
+    reward: () => input("reward", [batch]),
+    trajectorySum: () => (values) => sumAlike(input("trajectory", [batch], "int32"), values),
+    promptMean: () => (values) => {
+      const ids = input("samePrompt", [batch], "int32");
+      return sumAlike(ids, values).div(sumAlike(ids, fill([batch], 1)));
+    },
   });
+}
+
+/** Sums of `values` over the rows that have the same id. [B] → [B] */
+function sumAlike(ids: Tensor, values: Tensor): Tensor {
+  const [B] = values.shape as [number];
+  const alike = ids.reshape([B, 1]).equal(ids.reshape([1, B])); // [B, B]
+  return alike.matmul(values.reshape([B, 1])).reshape([B]);
 }
 
 /** log N(x'; μ, σ²) averaged over elements, up to log √2π. [B] */

@@ -1,0 +1,55 @@
+import { z } from "zod";
+import { gaussian } from "../diffusion/index.ts";
+import { logFlow } from "./log-flow.ts";
+import { defineObjective } from "./objective.ts";
+
+const options = z.strictObject({
+  beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
+  proximal: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe("pull towards the sampling policy; needs updatesPerRollout > 1"),
+});
+type Options = z.output<typeof options>;
+
+/**
+ * DAG-DB: detailed balance against the noising kernel. With log F_i(x) = β r(x̂_#(x)) + f_φ(x), log F_T = β r:
+ *   L = mean (log F_i(x_i) + log π_θ(x_{i+1} | x_i) − log P_B(x_i | x_{i+1}) − log F_{i+1}(x_{i+1}))² + λ mean (out_θ − out_old)²
+ * Its target is R^β = exp(β r), whatever the pretrained model: the prior counts only as the point where training starts. So
+ * exp(β r) must have a finite integral, which a bounded or a linear reward does not give. f_φ has to keep ahead of the policy,
+ * which otherwise climbs its errors: on the ring of eight the loss grows without bound at equal rates and falls with an
+ * `optimizer.lr` of a seventh of `flowOptimizer.lr`.
+ * Differs from the authors' code: log-densities are sums over elements, not means, which would scale β; x̂ is the guided
+ * frozen network's (docs/methods.md B.3–B.6); β is not annealed; λ is 0 by default, because with one update per rollout it
+ * has no effect.
+ */
+export const dagDb = defineObjective<Options>({
+  kind: "dag-db",
+  paper: "zhang2024dag",
+  summary: "detailed balance against the noising kernel: samples from exp(β r), the prior is only the start",
+  options: options as z.ZodType<Options>,
+  transitions: "all",
+  refuseReuse: (updatesPerRollout, { proximal }) =>
+    proximal > 0 && updatesPerRollout === 1
+      ? "objective.proximal acts only from the second update on one rollout: with train.updatesPerRollout 1 its gradient is zero. Set that to 2 or more, or proximal to 0."
+      : undefined,
+  needs: ({ proximal }) => [
+    "reference",
+    "reward-gradient",
+    "flow",
+    "memoryless-chain",
+    ...(proximal > 0 ? (["old-output"] as const) : []),
+  ],
+  losses(batch, { beta, proximal }) {
+    const at = (end: "state" | "next") => logFlow(batch[end], batch.reward, { beta, attenuation: "none" });
+    const { state, next, sigma, noising } = batch;
+    const forward = gaussian.logProb(next.x, state.policy.mean, sigma);
+    const backward = gaussian.logProb(state.x, next.x.mul(noising.scale), noising.std);
+    const balance = forward.add(at("state")).sub(backward).sub(at("next")).square().mean();
+    const pull = proximal > 0 && {
+      proximal: state.policy.out.sub(batch.oldOutput).square().mean().mul(proximal),
+    };
+    return { policy: { balance, ...pull }, flow: { balance } };
+  },
+});

@@ -15,6 +15,10 @@ export const tolerances = {
   secondOrder: 1e-5,
   /** float32 kernels against float64, values of order 1. */
   float32: 2e-5,
+  /** Halves that were rounded from slightly different numbers may be neighbours, 2^-10 apart; relativeError halves that. */
+  float16: 2 ** -10,
+  /** float32 kernels against the same ones, in another order at most. */
+  recomputed: 1e-6,
   /** float64 against a golden file of float64 values with 7 decimals. */
   golden: 1e-7,
 } as const;

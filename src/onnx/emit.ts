@@ -1,35 +1,42 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
+import { ShapeError } from "../core/errors.ts";
 import { operatorNamed, type Shape, type Tensor, topologicalOrder } from "../tensor/index.ts";
-import { GraphBuilder, valueInfo } from "./graph-builder.ts";
+import { GraphBuilder, onnxType, valueInfo } from "./graph-builder.ts";
 
 /** ONNX opset the emissions are written for, and the IR version that carries it. */
 export const opset = 21;
 const irVersion = 10n;
 
-/** What a caller must feed. */
-export interface InputInfo {
+/** What a caller feeds or gets. */
+export interface ValueInfo {
   shape: Shape;
   dtype: "float32" | "int32";
 }
 
 export interface EmittedModel {
   bytes: Uint8Array;
-  inputs: Readonly<Record<string, InputInfo>>;
-  outputs: Readonly<Record<string, Shape>>;
+  /** What a caller must feed. */
+  inputs: Readonly<Record<string, ValueInfo>>;
+  outputs: Readonly<Record<string, ValueInfo>>;
+  /** A further scalar input that whoever runs the model must feed 0, where the graph has a `checkpoint`. */
+  zero?: string;
 }
 
 /**
  * Writes the graph of `outputs` as an ONNX model. Inputs are found by walking the graph; two inputs of one name must
- * agree. Equal sub-expressions become one node.
+ * agree. Equal sub-expressions become one node. Throws ShapeError for outputs in float16 or with the name of an input.
  */
 export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedModel {
-  const builder = new GraphBuilder();
+  const order = topologicalOrder(Object.values(outputs));
+  const given = new Set(order.filter(({ op }) => op === "input").map(({ attrs }) => attrs.name as string));
+  const results = Object.fromEntries(Object.entries(outputs).map(([name, y]) => [name, outputInfo(name, y, given)]));
+  const builder = new GraphBuilder(new Set([...given, ...Object.keys(outputs)]));
   const names = new Map<Tensor, string>();
-  const inputs: Record<string, InputInfo> = {};
+  const inputs: Record<string, ValueInfo> = {};
   const constants = new Map<Tensor["data"], Map<string, string>>(); // array → shape → initializer
 
-  for (const tensor of topologicalOrder(Object.values(outputs))) {
+  for (const tensor of order) {
     if (tensor.op === "input") {
       const name = tensor.attrs.name as string;
       const known = inputs[name];
@@ -40,7 +47,7 @@ export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedMode
       }
       if (!known) {
         builder.input(name, tensor.dtype, tensor.shape);
-        inputs[name] = { shape: tensor.shape, dtype: tensor.dtype };
+        inputs[name] = infoOf(tensor);
       }
       names.set(tensor, name);
     } else if (tensor.op === "constant") {
@@ -88,8 +95,23 @@ export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedMode
   return {
     bytes: toBinary(ModelProtoSchema, model),
     inputs,
-    outputs: Object.fromEntries(Object.entries(outputs).map(([name, t]) => [name, t.shape])),
+    outputs: results,
+    ...(builder.zeroInput !== undefined && { zero: builder.zeroInput }),
   };
+}
+
+/** Inputs and outputs are never float16: `input` and `outputInfo` see to it. */
+const infoOf = ({ shape, dtype }: Tensor): ValueInfo => ({ shape, dtype: dtype as ValueInfo["dtype"] });
+
+function outputInfo(name: string, y: Tensor, inputs: ReadonlySet<string>): ValueInfo {
+  if (y.dtype === "float16") {
+    throw new ShapeError(
+      `output "${name}": float32 or int32 is needed, but float16 came: it exists inside graphs only. Use cast("float32").`,
+    );
+  }
+  if (inputs.has(name))
+    throw new ShapeError(`output "${name}": inputs and outputs need different names, but an input has this one too.`);
+  return infoOf(y);
 }
 
 function emitFill(builder: GraphBuilder, tensor: Tensor): string {
@@ -97,6 +119,8 @@ function emitFill(builder: GraphBuilder, tensor: Tensor): string {
   const scalar =
     tensor.dtype === "int32"
       ? builder.shared(`int32:${value}`, () => builder.constant(Int32Array.of(value), []))
-      : builder.floats([value], []);
+      : tensor.dtype === "float16"
+        ? builder.node("Cast", [builder.floats([value], [])], { to: onnxType.float16 })
+        : builder.floats([value], []);
   return tensor.rank === 0 ? scalar : builder.node("Expand", [scalar, builder.ints(tensor.shape)]);
 }

@@ -13,16 +13,27 @@ import {
 } from "onnx-buf";
 import type { DType, Emitter, NodeAttrs, NodeOptions, Shape } from "../tensor/index.ts";
 
-export const onnxType: Record<DType, DataType> = { float32: DataType.FLOAT, int32: DataType.INT32 };
+export const onnxType: Record<DType, DataType> = {
+  float32: DataType.FLOAT,
+  int32: DataType.INT32,
+  float16: DataType.FLOAT16,
+};
 
 /** Collects nodes and constants of one ONNX graph. Equal nodes are made once. */
 export class GraphBuilder implements Emitter {
   readonly protoNodes: NodeProto[] = [];
   readonly initializers: TensorProto[] = [];
   readonly inputs: ValueInfoProto[] = [];
+  readonly #reserved: ReadonlySet<string>;
   readonly #frozen = new Map<string, Float32Array>();
   readonly #memo = new Map<string, unknown>();
   #names = 0;
+  #zero: string | undefined;
+
+  /** Generated names avoid the `reserved` ones, which inputs and outputs are to have. */
+  constructor(reserved: ReadonlySet<string>) {
+    this.#reserved = reserved;
+  }
 
   node(opType: string, inputs: readonly string[], attrs: NodeAttrs = {}, options: NodeOptions = {}): string {
     return this.nodes(opType, inputs, attrs, 1, options)[0]!;
@@ -62,6 +73,16 @@ export class GraphBuilder implements Emitter {
       const data = BigInt64Array.from(values, BigInt);
       return this.#initializer(DataType.INT64, shape, new Uint8Array(data.buffer));
     });
+  }
+
+  zero(): string {
+    this.#zero ??= this.input(this.#fresh("zero"), "float32", []);
+    return this.#zero;
+  }
+
+  /** The name of `zero()`, if it was asked for. */
+  get zeroInput(): string | undefined {
+    return this.#zero;
   }
 
   shared<T>(key: string, build: () => T): T {
@@ -106,7 +127,10 @@ export class GraphBuilder implements Emitter {
   }
 
   #fresh(prefix: string): string {
-    return `${prefix}${this.#names++}`;
+    let name: string;
+    do name = `${prefix}${this.#names++}`;
+    while (this.#reserved.has(name));
+    return name;
   }
 }
 

@@ -2,6 +2,7 @@ export { byPrompt, weightedSum } from "./compose.ts";
 export { rewardKinds } from "./kinds.ts";
 export { linear } from "./linear.ts";
 export { mixtureLogDensity } from "./mixture-log-density.ts";
+export { onnx } from "./onnx.ts";
 export { promptScore } from "./prompt-score.ts";
 export { quadratic } from "./quadratic.ts";
 export {

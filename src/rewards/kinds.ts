@@ -1,9 +1,10 @@
 // Written by npm run gen from the files of this folder.
 import { linear } from "./linear.ts";
 import { mixtureLogDensity } from "./mixture-log-density.ts";
+import { onnx } from "./onnx.ts";
 import { promptScore } from "./prompt-score.ts";
 import { quadratic } from "./quadratic.ts";
 import type { RewardKind } from "./reward.ts";
 import { styleScore } from "./style-score.ts";
 
-export const rewardKinds: readonly RewardKind[] = [linear, mixtureLogDensity, promptScore, quadratic, styleScore];
+export const rewardKinds: readonly RewardKind[] = [linear, mixtureLogDensity, onnx, promptScore, quadratic, styleScore];

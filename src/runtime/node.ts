@@ -1,7 +1,8 @@
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { ShapeError } from "../core/errors.ts";
-import { emitOnnx } from "../onnx/index.ts";
+import { emitOnnx, type ValueInfo } from "../onnx/index.ts";
 import { showShape, sizeOf, type Tensor } from "../tensor/index.ts";
+import { allocate } from "./results.ts";
 import type { Program, Runtime, Values } from "./runtime.ts";
 
 export interface NodeRuntimeOptions {
@@ -35,34 +36,38 @@ async function openProgram(outputs: Readonly<Record<string, Tensor>>, threads: n
     logSeverityLevel: 3,
     extra: { session: { set_denormal_as_zero: "1" } },
   });
+  const { floats, integers } = allocate(model.outputs);
   const fetches = Object.fromEntries(
-    Object.entries(model.outputs).map(([name, shape]) => [
-      name,
-      new OrtTensor("float32", new Float32Array(sizeOf(shape)), [...shape]),
-    ]),
+    Object.entries({ ...floats, ...integers }).map(([name, data]) => [name, ortTensor(data, model.outputs[name]!)]),
   );
-  const results = Object.fromEntries(Object.entries(fetches).map(([name, t]) => [name, t.data as Float32Array]));
+  const zero = model.zero === undefined ? {} : { [model.zero]: new OrtTensor("float32", Float32Array.of(0), []) };
 
   const toFeed = (feeds: Values) =>
     Object.fromEntries(
-      Object.entries(model.inputs).map(([name, { shape, dtype }]) => {
+      Object.entries(model.inputs).map(([name, info]) => {
+        const { shape, dtype } = info;
         const data = feeds[name];
         if (!data || data.length !== sizeOf(shape) || data instanceof Int32Array !== (dtype === "int32")) {
           throw new ShapeError(
             `run: input "${name}" needs ${dtype} ${showShape(shape)} (${sizeOf(shape)} values), but ${data ? `${data.length} values of ${data.constructor.name}` : "nothing"} came.`,
           );
         }
-        return [name, new OrtTensor(dtype, data as Float32Array, [...shape])];
+        return [name, ortTensor(data, info)];
       }),
     );
 
   return {
     inputs: model.inputs,
     outputs: model.outputs,
+    integers,
     async run(feeds) {
-      await session.run(toFeed(feeds), fetches);
-      return results;
+      await session.run({ ...toFeed(feeds), ...zero }, fetches);
+      return floats;
     },
     release: () => session.release(),
   };
 }
+
+/** Shares the memory of `data`, whose type must be that of the value. */
+const ortTensor = (data: Float32Array | Int32Array, { shape, dtype }: ValueInfo): OrtTensor =>
+  new OrtTensor(dtype, data as Float32Array, [...shape]);

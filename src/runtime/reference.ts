@@ -1,5 +1,6 @@
 import { emitOnnx } from "../onnx/index.ts";
 import { evaluate } from "../tensor/index.ts";
+import { allocate } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** Runs graphs with the float64 references of the operators: slow, for tests. */
@@ -12,14 +13,17 @@ export function referenceRuntime(): Runtime {
     },
     async compile(outputs) {
       compilations++;
-      const { inputs, outputs: shapes } = emitOnnx(outputs);
+      const { inputs, outputs: wanted } = emitOnnx(outputs);
+      const { floats, integers } = allocate(wanted);
       const names = Object.keys(outputs);
       return {
         inputs,
-        outputs: shapes,
+        outputs: wanted,
+        integers,
         async run(feeds) {
-          const values = evaluate(Object.values(outputs), feeds);
-          return Object.fromEntries(names.map((name, i) => [name, Float32Array.from(values[i]!)]));
+          for (const [i, values] of evaluate(Object.values(outputs), feeds).entries())
+            (floats[names[i]!] ?? integers[names[i]!]!).set(values);
+          return floats;
         },
         release: async () => {},
       };

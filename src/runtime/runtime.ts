@@ -1,15 +1,17 @@
-import type { InputInfo } from "../onnx/index.ts";
-import type { Shape, Tensor } from "../tensor/index.ts";
+import type { ValueInfo } from "../onnx/index.ts";
+import type { Tensor } from "../tensor/index.ts";
 
 export type Values = Readonly<Record<string, Float32Array | Int32Array>>;
 
 /** A compiled graph. It owns native memory until `release`. */
 export interface Program {
-  readonly inputs: Readonly<Record<string, InputInfo>>;
-  readonly outputs: Readonly<Record<string, Shape>>;
+  readonly inputs: Readonly<Record<string, ValueInfo>>;
+  readonly outputs: Readonly<Record<string, ValueInfo>>;
+  /** The int32 outputs of the last run, by name. */
+  readonly integers: Readonly<Record<string, Int32Array>>;
   /**
-   * Runs once. `feeds` must hold every input with exactly its number of elements. The returned arrays are reused by the
-   * next run: copy what must outlive it.
+   * Runs once and returns the float32 outputs; those of int32 are in `integers` then. `feeds` must hold every input with
+   * exactly its number of elements. All these arrays are reused by the next run: copy what must outlive it.
    */
   run(feeds: Values): Promise<Record<string, Float32Array>>;
   release(): Promise<void>;

@@ -4,10 +4,10 @@ import type { Tensor } from "./tensor.ts";
 
 /* The `dtype` rules of operators. */
 
-/** Operators that move values about keep their type. */
+/** Operators that move values about keep their type, whatever it is. */
 export const dtypeOfFirst = (inputs: readonly Tensor[]): DType => inputs[0]!.dtype;
 
-/** Operators that combine values need one type. Throws ShapeError otherwise. */
+/** Operators that put values of several operands together need one type. Throws ShapeError otherwise. */
 export function commonDtype(operator: string, inputs: readonly Tensor[]): DType {
   const { dtype } = inputs[0]!;
   if (inputs.some((x) => x.dtype !== dtype)) {
@@ -16,6 +16,22 @@ export function commonDtype(operator: string, inputs: readonly Tensor[]): DType 
     );
   }
   return dtype;
+}
+
+/**
+ * Operators that compute need float32 or int32, one type for all operands. Throws ShapeError otherwise.
+ *
+ * float16 is a type to store and to round, not to compute in: ONNX Runtime's CPU kernels widen it, and its optimiser then
+ * drops the casts around them, even those of the graph. A sum of halves would come out with or without the rounding,
+ * depending on its neighbours. cast("float32") says what is computed.
+ */
+export function arithmeticDtype(operator: string, inputs: readonly Tensor[]): DType {
+  if (inputs.some((x) => x.dtype === "float16")) {
+    throw new ShapeError(
+      `${operator}: float16 is stored and moved, not computed with, but ${typesOf(inputs)} came. Use cast("float32") before, and cast("float16") after where the result is to be rounded.`,
+    );
+  }
+  return commonDtype(operator, inputs);
 }
 
 /** The rule where an operator states none. Throws ShapeError for other operands. */

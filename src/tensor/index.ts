@@ -1,4 +1,5 @@
 export { split, stack, tile } from "./arrange.ts";
+export { checkpoint } from "./checkpoint.ts";
 export { einsum } from "./einsum.ts";
 export { evaluate } from "./evaluate.ts";
 export { dependsOn, gradient, topologicalOrder, vjp } from "./gradient.ts";

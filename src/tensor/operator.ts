@@ -1,7 +1,8 @@
 import type { Shape } from "./shapes.ts";
 import type { Tensor } from "./tensor.ts";
 
-export type DType = "float32" | "int32";
+/** float16 exists inside graphs only, to store and to move values: see `arithmeticDtype`. */
+export type DType = "float32" | "int32" | "float16";
 export type AttrValue = number | string | boolean | readonly number[];
 export type Attrs = Readonly<Record<string, AttrValue>>;
 
@@ -21,6 +22,8 @@ export interface Emitter {
   floats(values: ArrayLike<number>, shape: Shape): string;
   /** A small int64 constant (axes, shapes, perms). */
   ints(values: readonly number[], shape?: Shape): string;
+  /** A scalar that is 0 at every run, which no optimiser knows. */
+  zero(): string;
   /** Runs `build` once per key, so that two operators can share one node. */
   shared<T>(key: string, build: () => T): T;
   /** Contents of a value that is a constant of the graph, if it is one. */
@@ -53,6 +56,8 @@ export interface OperatorSample {
     spaced?: number;
   }[];
   attrs?: Attrs;
+  /** The reference rounds the result, so that no difference quotient tells the derivative. */
+  rounds?: boolean;
 }
 
 export interface OperatorNode {
@@ -70,8 +75,11 @@ export interface Operator {
   dtype?(inputs: readonly Tensor[], attrs: Attrs): DType;
   /** Slow, obvious float64 evaluation. */
   reference(inputs: readonly ReferenceArray[], attrs: Attrs, shape: Shape): Float64Array;
-  /** Cotangents of the inputs given the cotangent of the output; null where the derivative is zero or undefined. */
-  vjp(node: OperatorNode, cotangent: Tensor): readonly (Tensor | null)[];
+  /**
+   * Cotangents of the inputs given the cotangent of the output; null where the derivative is zero or undefined, or where
+   * `wanted` says that nobody asks for it.
+   */
+  vjp(node: OperatorNode, cotangent: Tensor, wanted: readonly boolean[]): readonly (Tensor | null)[];
   /** Emits ONNX nodes and returns the name of the value. */
   emit(emitter: Emitter, inputs: readonly string[], node: OperatorNode): string;
   /** Inputs the contract tests try. */

@@ -1,5 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { requireFloat32 } from "./dtypes.ts";
+import { roundToHalf } from "./float16.ts";
 import { type Attrs, type DType, operatorNamed } from "./operator.ts";
 import { normalizeAxes, normalizeAxis, type Shape, showShape, sizeOf } from "./shapes.ts";
 
@@ -7,6 +8,9 @@ import { normalizeAxes, normalizeAxis, type Shape, showShape, sizeOf } from "./s
 export type Operand = Tensor | number;
 
 let created = 0;
+
+/** The id of the next tensor. */
+export const nextId = (): number => created;
 
 /**
  * A value in a symbolic graph: which operator makes it from which inputs. It owns no memory and is never changed.
@@ -237,7 +241,10 @@ export class Tensor {
   matmul(other: Tensor, flags: { transA?: boolean; transB?: boolean } = {}): Tensor {
     return apply("matmul", [this, other], { transA: flags.transA ?? false, transB: flags.transB ?? false });
   }
-  /** The same values in another type: to int32 they are cut towards zero, and no gradient flows. */
+  /**
+   * The same values in another type: to int32 they are cut towards zero, and no gradient flows; to float16 they are rounded
+   * to nearest, and so is the gradient (below 6e-8 it vanishes). Only layout and indexing operators take float16.
+   */
   cast(to: DType): Tensor {
     return to === this.dtype ? this : apply("cast", [this], { to });
   }
@@ -247,19 +254,25 @@ export class Tensor {
   }
 }
 
-/** A scalar or filled constant. An int32 value must be one. */
+/** A scalar or filled constant. An int32 value must be one; a float16 value is rounded to nearest. */
 export function fill(shape: Shape, value: number, dtype: DType = "float32"): Tensor {
   if (dtype === "int32" && value !== (value | 0)) {
     throw new ShapeError(
       `fill: an int32 tensor needs a 32-bit integer, but ${value} came. Use cast("float32") on the other operand.`,
     );
   }
-  return new Tensor("fill", [], { shape, value }, shape, dtype);
+  const held = dtype === "float16" ? roundToHalf(value) : value;
+  return new Tensor("fill", [], { shape, value: held }, shape, dtype);
 }
-export const zerosLike = (x: Tensor): Tensor => fill(x.shape, 0);
+export const zerosLike = (x: Tensor): Tensor => fill(x.shape, 0, x.dtype);
 
-/** A named input of the graph, given at every run. */
+/** A named input of the graph, given at every run as float32 or int32. */
 export function input(name: string, shape: Shape, dtype: DType = "float32"): Tensor {
+  if (dtype === "float16") {
+    throw new ShapeError(
+      `input: "${name}" must be float32 or int32, but float16 came: it exists inside graphs only. Use cast("float16") on a float32 input.`,
+    );
+  }
   return new Tensor("input", [], { name, shape }, shape, dtype);
 }
 

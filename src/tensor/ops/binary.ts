@@ -1,4 +1,4 @@
-import { commonDtype } from "../dtypes.ts";
+import { arithmeticDtype } from "../dtypes.ts";
 import { defineOperator, type OperatorNode, type OperatorSample } from "../operator.ts";
 import { broadcastShapes, type Shape, sameShape, sizeOf, stridesOf } from "../shapes.ts";
 import type { Tensor } from "../tensor.ts";
@@ -6,6 +6,7 @@ import type { Tensor } from "../tensor.ts";
 /** Sums `x` down to `shape`, undoing NumPy broadcasting. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   if (sameShape(x.shape, shape)) return x;
+  if (x.dtype === "float16") return sumTo(x.cast("float32"), shape).cast("float16");
   const lead = x.rank - shape.length;
   const axes: number[] = [];
   for (let axis = 0; axis < x.rank; axis++) {
@@ -80,7 +81,7 @@ function defineBinary(
 ): void {
   defineOperator({
     name,
-    ...(integers && { dtype: (inputs: readonly Tensor[]) => commonDtype(name, inputs) }),
+    ...(integers && { dtype: (inputs: readonly Tensor[]) => arithmeticDtype(name, inputs) }),
     shape: ([a, b]) => broadcastShapes(name, a!.shape, b!.shape),
     reference([a, b], _, shape) {
       const out = new Float64Array(sizeOf(shape));

@@ -1,5 +1,5 @@
 import { ShapeError } from "../../core/errors.ts";
-import { commonDtype } from "../dtypes.ts";
+import { arithmeticDtype } from "../dtypes.ts";
 import { defineOperator } from "../operator.ts";
 import { broadcastShapes, sizeOf } from "../shapes.ts";
 import { apply, type Operand, type Tensor } from "../tensor.ts";
@@ -11,7 +11,7 @@ function defineComparison(name: string, onnx: string, holds: (a: number, b: numb
   defineOperator({
     name,
     dtype(inputs) {
-      commonDtype(name, inputs);
+      arithmeticDtype(name, inputs);
       return "float32";
     },
     shape: ([a, b]) => broadcastShapes(name, a!.shape, b!.shape),
@@ -39,7 +39,10 @@ export const where = (mask: Tensor, a: Operand, b: Operand): Tensor => apply("wh
 
 defineOperator({
   name: "where",
-  dtype: ([, a, b]) => commonDtype("where", [a!, b!]),
+  dtype([mask, a, b]) {
+    arithmeticDtype("where", [mask!]);
+    return arithmeticDtype("where", [a!, b!]);
+  },
   shape: ([mask, a, b]) => broadcastShapes("where", mask!.shape, broadcastShapes("where", a!.shape, b!.shape)),
   reference(inputs, _, shape) {
     const [mask, a, b] = inputs.map((x) => gatherStrided(x.data, shape, broadcastStrides(x.shape, shape)));

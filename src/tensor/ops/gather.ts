@@ -52,9 +52,10 @@ defineOperator({
   vjp({ inputs: [x, ids], attrs }, v) {
     const axis = attrs.axis as number;
     const size = x!.shape[axis]!;
-    if (axis === 0) return [scatterRows(v, ids!, size), null];
+    const sums = (values: Tensor) => scatterRows(values.cast("float32"), ids!, size).cast(v.dtype);
+    if (axis === 0) return [sums(v), null];
     const order = v.shape.map((_, i) => i);
-    const rows = scatterRows(v.transpose([...order.splice(axis, ids!.rank), ...order]), ids!, size);
+    const rows = sums(v.transpose([...order.splice(axis, ids!.rank), ...order]));
     const others = rows.shape.map((_, i) => i).slice(1);
     return [rows.transpose(others.toSpliced(axis, 0, 0)), null];
   },

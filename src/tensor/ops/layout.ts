@@ -4,6 +4,7 @@ import { type Attrs, defineOperator, type ReferenceArray } from "../operator.ts"
 import { broadcastShapes, type Shape, sameShape, showShape, sizeOf, stridesOf } from "../shapes.ts";
 import { apply, type Tensor } from "../tensor.ts";
 import { broadcastStrides, sumTo } from "./binary.ts";
+import { emitCast } from "./cast.ts";
 
 /** Reads `shape` elements from `data` with the given strides and start offset. */
 export function gatherStrided(data: Float64Array, shape: Shape, strides: readonly number[], offset = 0): Float64Array {
@@ -167,6 +168,9 @@ defineOperator({
     const pads = new Array<number>(2 * rank).fill(0);
     pads[attrs.axis as number] = attrs.before as number;
     pads[rank + (attrs.axis as number)] = attrs.after as number;
+    // In float16 ONNX Runtime would pad in float32 and drop the rounding of x.
+    if (inputs[0]!.dtype === "float16")
+      return emitCast(e, e.node("Pad", [emitCast(e, x!, "float32"), e.ints(pads)]), "float16");
     return e.node("Pad", [x!, e.ints(pads)]);
   },
   samples: () => [

@@ -1,4 +1,5 @@
 import { ShapeError } from "../../core/errors.ts";
+import { arithmeticDtype } from "../dtypes.ts";
 import { defineOperator } from "../operator.ts";
 import { eachLine, normalizeAxis, showShape, sizeOf } from "../shapes.ts";
 import { apply, type Tensor } from "../tensor.ts";
@@ -29,7 +30,10 @@ interface TopKAttrs {
 
 defineOperator({
   name: "topKIndices",
-  dtype: () => "int32",
+  dtype(inputs) {
+    arithmeticDtype("topK", inputs);
+    return "int32";
+  },
   shape([x], attrs) {
     const { k, axis } = attrs as unknown as TopKAttrs;
     const size = x!.shape[axis]!;

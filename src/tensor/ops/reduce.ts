@@ -1,4 +1,4 @@
-import { dtypeOfFirst } from "../dtypes.ts";
+import { arithmeticDtype } from "../dtypes.ts";
 import { type Attrs, defineOperator, type Operator, type OperatorNode } from "../operator.ts";
 import { normalizeAxes, type Shape, sizeOf } from "../shapes.ts";
 import type { Tensor } from "../tensor.ts";
@@ -65,7 +65,7 @@ function defineReduction({ name, dtype, onnx, reduce, vjp, spaced }: Reduction):
 
 defineReduction({
   name: "sum",
-  dtype: dtypeOfFirst,
+  dtype: (inputs) => arithmeticDtype("sum", inputs),
   onnx: "ReduceSum",
   reduce: (group) => group.reduce((p, q) => p + q, 0),
   vjp: (x, _, v) => v.expand(x.shape),
@@ -78,7 +78,7 @@ function shareAmongExtremes(x: Tensor, y: Tensor, v: Tensor, axes: readonly numb
 }
 defineReduction({
   name: "max",
-  dtype: dtypeOfFirst,
+  dtype: (inputs) => arithmeticDtype("max", inputs),
   onnx: "ReduceMax",
   reduce: (group) => group.reduce((p, q) => Math.max(p, q), -Infinity),
   vjp: shareAmongExtremes,
@@ -86,7 +86,7 @@ defineReduction({
 });
 defineReduction({
   name: "min",
-  dtype: dtypeOfFirst,
+  dtype: (inputs) => arithmeticDtype("min", inputs),
   onnx: "ReduceMin",
   reduce: (group) => group.reduce((p, q) => Math.min(p, q), Infinity),
   vjp: shareAmongExtremes,

@@ -1,4 +1,4 @@
-import { dtypeOfFirst } from "../dtypes.ts";
+import { arithmeticDtype } from "../dtypes.ts";
 import { defineOperator } from "../operator.ts";
 import { eachLine, sizeOf } from "../shapes.ts";
 
@@ -10,7 +10,7 @@ interface ScanAttrs {
 /** y_k = Σ_{j ≤ k} x_j along one axis; reverse: Σ_{j ≥ k}. One is the transpose of the other. */
 defineOperator({
   name: "cumsum",
-  dtype: dtypeOfFirst,
+  dtype: (inputs) => arithmeticDtype("cumsum", inputs),
   shape: ([x]) => x!.shape,
   reference([x], attrs, shape) {
     const { axis, reverse } = attrs as unknown as ScanAttrs;

@@ -70,7 +70,7 @@ defineOperator({
   },
   vjp({ inputs: [x, ids], attrs }, v) {
     const axis = attrs.axis as number;
-    return [addAlongAxis(v, ids!, axis, x!.shape[axis]!), null];
+    return [addAlongAxis(v.cast("float32"), ids!, axis, x!.shape[axis]!).cast(v.dtype), null];
   },
   emit: (e, inputs, { attrs }) => e.node("GatherElements", inputs, { axis: attrs.axis as number }),
   samples: () => [

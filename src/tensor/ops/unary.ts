@@ -1,4 +1,5 @@
-import { dtypeOfFirst } from "../dtypes.ts";
+import { arithmeticDtype } from "../dtypes.ts";
+import { roundToEven } from "../float16.ts";
 import { defineOperator, type Emitter, type OperatorNode } from "../operator.ts";
 import { apply, type Tensor } from "../tensor.ts";
 
@@ -51,7 +52,7 @@ export function erf(t: number): number {
 // The vjp multiplies the cotangent by the derivative written here.
 defineOperator({
   name: "neg",
-  dtype: dtypeOfFirst,
+  dtype: (inputs) => arithmeticDtype("neg", inputs),
   shape: ([t]) => t!.shape,
   reference: ([t]) => t!.data.map((v) => -v),
   vjp: (_, v) => [v.neg()],
@@ -118,7 +119,7 @@ function defineStep(name: string, onnx: string, f: (x: number) => number): void 
 defineStep("sign", "Sign", Math.sign);
 defineStep("floor", "Floor", Math.floor);
 defineStep("ceil", "Ceil", Math.ceil);
-defineStep("round", "Round", (t) => (t % 1 === 0.5 || t % 1 === -0.5 ? 2 * Math.round(t / 2) : Math.round(t)));
+defineStep("round", "Round", roundToEven);
 
 /** x·σ(αx), derivative s + αx·s(1 − s) with s = σ(αx). */
 function defineSwish(name: string, alpha: number): void {

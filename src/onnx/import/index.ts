@@ -1,0 +1,10 @@
+export type { ExternalData } from "./external.ts";
+export {
+  MAX_MODEL_BYTES,
+  type OnnxInput,
+  type OnnxModel,
+  type ReadOnnxOptions,
+  readableOpsets,
+  readOnnx,
+} from "./model.ts";
+export { importOnnx, neededPart, showAxes } from "./translate.ts";

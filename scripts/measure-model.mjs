@@ -10,7 +10,9 @@ import { defaultAugmentation, loadPictures, readPromptFile, splitOf } from "../d
 import { measureModel, openJudges } from "../dist/evaluate/index.js";
 import { bundledModel, openModel } from "../dist/evaluate/open-model.js";
 import { diversity } from "../dist/metrics/index.js";
+import { asConstants } from "../dist/nn/index.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
+import { input } from "../dist/tensor/index.js";
 
 const SIZE = 3 * 32 * 32;
 const SEED = 1000;
@@ -67,6 +69,7 @@ const worst = prompts.map((prompt) => {
 });
 worst.sort((a, b) => b[1] - a[1]);
 console.log(`agreement by animal  ${worst.map(([name, value]) => `${name} ${value.toFixed(2)}`).join(", ")}`);
+console.log(`forward pass       ${(await forwardMs(parts.model)).toFixed(2)} ms a picture, batch 32, no guidance`);
 
 function animal(prompt) {
   return prompt.replace(/^an? /, "");
@@ -135,4 +138,21 @@ function rimMedian(picture, channel) {
       rim.push(picture[channel * 1024 + y * 32 + x]);
   }
   return rim.sort((a, b) => a - b)[rim.length >> 1];
+}
+
+/** Median of 40 passes of the network with constant weights. */
+async function forwardMs(model) {
+  const batch = 32;
+  const [x, t] = [input("x", [batch, ...model.shape]), input("t", [batch])];
+  const text = input("text", [batch, ...model.conditionShapes.text]);
+  const program = await runtime.compile({ out: model.predict(asConstants(model.weights), x, { t }, { text }) });
+  const feeds = Object.fromEntries([x, t, text].map((v) => [v.attrs.name, new Float32Array(v.size).fill(0.1)]));
+  const times = [];
+  for (let k = 0; k < 40; k++) {
+    const started = performance.now();
+    await program.run(feeds);
+    times.push((performance.now() - started) / batch);
+  }
+  await program.release();
+  return times.sort((a, b) => a - b)[20];
 }

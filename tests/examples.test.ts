@@ -5,8 +5,10 @@ import { defineObjective, defineReward, readConfig, train } from "nablaflow";
 import { nodeRuntime } from "nablaflow/runtime/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
+import { fitFunction } from "../examples/fit-function.ts";
 import { side, trainOnOwnReward } from "../examples/own-reward.ts";
 import { stopAndResume } from "../examples/resume.ts";
+import { trainClassifier } from "../examples/train-classifier.ts";
 import { trainFromConfig } from "../examples/train-from-config.ts";
 import { ConfigError } from "../src/core/errors.ts";
 
@@ -40,6 +42,20 @@ test("resume: the second part goes on where the first stopped, and nothing diffe
   for await (const _ of train(config, { runtime: nodeRuntime(), out: whole }));
   const final = (run: string) => readFileSync(join(run, "final.safetensors"));
   expect(final(stopped).equals(final(whole))).toBe(true);
+});
+
+test("fit-function: the network, its slope and its curvature come near the truth", async () => {
+  const inside = (await fitFunction(1000, quiet)).slice(1, -1); // at the ends no data hold the curvature
+  const worst = (k: 0 | 1 | 2) => Math.max(...inside.map(({ fit, truth }) => Math.abs(fit[k] - truth[k])));
+  expect(worst(0)).toBeLessThan(0.05); // the truth reaches 1,
+  expect(worst(1)).toBeLessThan(0.3); // 2
+  expect(worst(2)).toBeLessThan(1.5); // and 4
+});
+
+test("train-classifier: unseen points are told apart, which they are not before training", async () => {
+  const untrained = await trainClassifier(0, quiet);
+  expect(untrained).toBeLessThan(0.75); // the arms interleave
+  expect(await trainClassifier(400, quiet)).toBeGreaterThan(0.9);
 });
 
 test("values are recorded by kind and options, and resume knows them again", async () => {

@@ -1,4 +1,6 @@
 export { byPrompt, weightedSum } from "./compose.ts";
+export { http } from "./http.ts";
+export { jpegSize } from "./jpeg-size.ts";
 export { rewardKinds } from "./kinds.ts";
 export { linear } from "./linear.ts";
 export { mixtureLogDensity } from "./mixture-log-density.ts";

@@ -1,4 +1,6 @@
 // Written by npm run gen from the files of this folder.
+import { http } from "./http.ts";
+import { jpegSize } from "./jpeg-size.ts";
 import { linear } from "./linear.ts";
 import { mixtureLogDensity } from "./mixture-log-density.ts";
 import { onnx } from "./onnx.ts";
@@ -7,4 +9,13 @@ import { quadratic } from "./quadratic.ts";
 import type { RewardKind } from "./reward.ts";
 import { styleScore } from "./style-score.ts";
 
-export const rewardKinds: readonly RewardKind[] = [linear, mixtureLogDensity, onnx, promptScore, quadratic, styleScore];
+export const rewardKinds: readonly RewardKind[] = [
+  http,
+  jpegSize,
+  linear,
+  mixtureLogDensity,
+  onnx,
+  promptScore,
+  quadratic,
+  styleScore,
+];

@@ -52,11 +52,13 @@ export interface RewardDefinition<Schema extends z.ZodType, Loaded = undefined> 
   exact?(options: z.output<Schema>): ExactReward;
   score(input: GraphRewardInput, options: z.output<Schema>, loaded: Loaded): Tensor;
 }
-export interface HostRewardDefinition<Schema extends z.ZodType> {
+export interface HostRewardDefinition<Schema extends z.ZodType, Loaded = undefined> {
   kind: string;
   summary: string;
   options: Schema;
-  host(input: HostRewardInput, options: z.output<Schema>): Promise<Float32Array>;
+  /** Opens what lasts for a run, such as a connection; runs once, after the whole configuration has been checked. */
+  load?(options: z.output<Schema>): Promise<Loaded>;
+  host(input: HostRewardInput, options: z.output<Schema>, loaded: Loaded): Promise<Float32Array>;
 }
 
 /** A reward with checked options, its weights not read yet: what `train` takes in place of a configured kind. */
@@ -80,7 +82,7 @@ export interface RewardKind<Options = any> {
 
 /** Defines a differentiable reward (`score` builds a graph) or a host reward (`host` computes numbers). */
 export function defineReward<Schema extends z.ZodType, Loaded = undefined>(
-  definition: RewardDefinition<Schema, Loaded> | HostRewardDefinition<Schema>,
+  definition: RewardDefinition<Schema, Loaded> | HostRewardDefinition<Schema, Loaded>,
 ): RewardKind<z.input<Schema>> {
   const { kind, summary, options: schema } = definition;
   const make = (given?: z.input<Schema>): RewardValue => {
@@ -89,10 +91,10 @@ export function defineReward<Schema extends z.ZodType, Loaded = undefined>(
       kind,
       options,
       async load(): Promise<Reward> {
-        if ("host" in definition) {
-          return { kind, differentiable: false, score: (input) => definition.host(input, options) };
-        }
         const loaded = (await definition.load?.(options)) as Loaded;
+        if ("host" in definition) {
+          return { kind, differentiable: false, score: (input) => definition.host(input, options, loaded) };
+        }
         const features = definition.promptFeatures?.(options, loaded);
         const exact = definition.exact?.(options);
         return {

@@ -28,7 +28,10 @@ export function addEvaluate({ program, signal }: Cli): void {
     .argument("[model]", "run directory or diffusers folder", bundledModel)
     .option("--images-per-prompt <n>", "samples of each prompt; default: the run's, or 16", wholeNumber(2))
     .option("--seed <n>", "seed of the noise; default: the run's, or 1000", wholeNumber(0))
-    .option("--prompts <file>", "text file, one prompt a line, instead of the run's prompts")
+    .option(
+      "--prompts <file>",
+      "file of prompts (text, one a line; CSV, JSON, JSON Lines), instead of the run's prompts",
+    )
     .option("--reward <kind>", "score with this reward instead of the run's (nabla list rewards)")
     .option(
       "--tilt <betas>",

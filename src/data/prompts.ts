@@ -1,5 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { BACKGROUNDS } from "./backgrounds.ts";
+
+export { readPromptFile } from "./prompt-file.ts";
 
 /** The word for each style that prompts can ask for. */
 export const STYLE_WORDS: Readonly<Record<string, string>> = {
@@ -40,10 +41,4 @@ export function choosePrompt(animal: string, details: PromptDetails, u: number):
 /** Every word that a prompt about `animals` can contain. */
 export function promptWords(animals: readonly string[]): string[] {
   return ["a", "an", "on", ...animals, ...Object.values(STYLE_WORDS), ...BACKGROUNDS.map(({ name }) => name)];
-}
-
-/** The prompts of a text file, one per line; blank lines and spaces around a prompt do not count. */
-export async function readPromptFile(path: string): Promise<string[]> {
-  const lines = (await readFile(path, "utf8")).split("\n").map((line) => line.trim());
-  return lines.filter((line) => line !== "");
 }

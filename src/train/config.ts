@@ -65,7 +65,11 @@ const runSchema = z.strictObject({
   objective: kind,
   finetune: finetune.prefault({}),
   prompts: z
-    .union([z.strictObject({ file: z.string() }), z.array(z.string()).min(1), z.record(z.string(), promptWorld)])
+    .union([
+      z.strictObject({ file: z.string(), column: z.string().optional() }),
+      z.array(z.string()).min(1),
+      z.record(z.string(), promptWorld),
+    ])
     .default([""]),
   train,
   evaluate: evaluate.prefault({}),

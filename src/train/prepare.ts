@@ -1,5 +1,5 @@
 import { kindOf, parseConfig } from "../core/config.ts";
-import { ConfigError } from "../core/errors.ts";
+import { ConfigError, NablaError } from "../core/errors.ts";
 import { shippedPath } from "../core/package-root.ts";
 import { readPromptFile } from "../data/index.ts";
 import type { Chain, Sampler } from "../diffusion/index.ts";
@@ -114,17 +114,22 @@ export async function rewardsByPrompt(
 async function promptsOf({ prompts }: Pick<RunConfig, "prompts">): Promise<readonly string[]> {
   if (isWorlds(prompts)) return Object.keys(prompts);
   if (Array.isArray(prompts)) return prompts;
-  return promptFile((prompts as { file: string }).file);
+  const { file, column } = prompts as { file: string; column?: string };
+  return promptFile(file, column);
 }
 
-/** The prompts of a text file, one a line. Throws ConfigError when there are none. */
-export async function promptFile(path: string): Promise<string[]> {
+/**
+ * The prompts of a text, CSV, JSON or JSON Lines file; `column` names the column or key that holds them. Throws ConfigError
+ * when the file cannot be read or has no prompts, FormatError when it does not follow its format.
+ */
+export async function promptFile(path: string, column?: string): Promise<string[]> {
   let prompts: string[];
   try {
-    prompts = await readPromptFile(shippedPath(path));
+    prompts = await readPromptFile(shippedPath(path), { column });
   } catch (error) {
+    if (error instanceof NablaError) throw error;
     throw new ConfigError(`The prompt file ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
   }
-  if (prompts.length === 0) throw new ConfigError(`The prompt file ${path} holds no prompt: write one a line.`);
+  if (prompts.length === 0) throw new ConfigError(`The prompt file ${path} holds no prompt: it needs at least one.`);
   return prompts;
 }

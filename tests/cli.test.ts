@@ -51,6 +51,7 @@ describe("help and lists", () => {
       "train",
       "sample",
       "evaluate",
+      "validate",
       "inspect",
       ...lora,
       "runs",

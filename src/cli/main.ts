@@ -17,6 +17,7 @@ import { addQuickstart } from "./quickstart.ts";
 import { addRuns } from "./runs.ts";
 import { addSample } from "./sample.ts";
 import { addTrain } from "./train.ts";
+import { addValidate } from "./validate.ts";
 import { addVerify } from "./verify.ts";
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -64,6 +65,7 @@ for (const add of [
   addTrain,
   addSample,
   addEvaluate,
+  addValidate,
   addInspect,
   addExport,
   addConvert,

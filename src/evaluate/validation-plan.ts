@@ -1,0 +1,137 @@
+import { existsSync } from "node:fs";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { kindOf } from "../core/config.ts";
+import { ConfigError } from "../core/errors.ts";
+import { objectiveKinds } from "../objectives/kinds.ts";
+import { differingKeys, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
+import { type RunConfig, readConfig } from "../train/config.ts";
+import { prepare, prepareSampling, rewardsByPrompt } from "../train/prepare.ts";
+
+export interface PlanOptions {
+  /** Configuration files of exact worlds; a world goes by the name of its file. */
+  worlds: readonly string[];
+  /** Kinds of objectives, each with the options of its defaults and the beta of the world; the world's own as it stands there. */
+  methods: readonly string[];
+  /** Seeds of the training; the evaluation has that of the world. */
+  seeds: readonly number[];
+  /** Default: those of the world. */
+  updates?: number | undefined;
+  /** Samples of what is measured before and after a run. Default: the world's; the exact measures never rest on fewer than 6,000. */
+  imagesPerPrompt?: number | undefined;
+  /** Folder of the run directories WORLD/METHOD/seed-K. */
+  out: string;
+}
+
+/** One run that a validation asks for. */
+export interface PlannedRun {
+  readonly world: string;
+  readonly method: string;
+  readonly seed: number;
+  /** Its run directory. */
+  readonly path: string;
+  readonly config: RunConfig;
+}
+
+export interface PlannedWorld {
+  readonly world: string;
+  readonly updates: number;
+  readonly beta: number;
+  readonly methods: readonly {
+    readonly method: string;
+    readonly runs: readonly PlannedRun[];
+    readonly refused?: string;
+  }[];
+}
+
+/**
+ * All runs of a validation, checked before the first begins. Throws ConfigError for a world without an exact target, an
+ * unknown method, and a folder that holds a run of another configuration.
+ */
+export async function planValidation(options: PlanOptions): Promise<PlannedWorld[]> {
+  const { worlds, methods, seeds, out } = options;
+  for (const method of methods) kindOf("objective", objectiveKinds, { kind: method });
+  const names = worlds.map((path) => basename(path).replace(/\.ya?ml$/, ""));
+  const twice = names.find((name, k) => names.indexOf(name) < k);
+  if (twice !== undefined) {
+    throw new ConfigError(`A world goes by the name of its file, but two are called "${twice}". Rename one of them.`);
+  }
+  const planned: PlannedWorld[] = [];
+  for (const [k, path] of worlds.entries()) {
+    const world = names[k]!;
+    const base = await readWorld(path, options);
+    const rows: PlannedWorld["methods"][number][] = [];
+    for (const method of methods) {
+      const found = await configOf(path, base, method);
+      if (typeof found === "string") {
+        rows.push({ method, runs: [], refused: found });
+        continue;
+      }
+      const runs = seeds.map((seed) => ({
+        world,
+        method,
+        seed,
+        path: join(out, world, method, `seed-${seed}`),
+        config: { ...found, train: { ...found.train, seed } },
+      }));
+      for (const run of runs) await finishedSummary(run);
+      rows.push({ method, runs });
+    }
+    planned.push({ world, updates: base.train.updates, beta: betaOf(base), methods: rows });
+  }
+  return planned;
+}
+
+/**
+ * The summary of a planned run if it has been made; undefined when there is none, or it is unfinished. Throws ConfigError
+ * when its folder holds a run of another configuration.
+ */
+export async function finishedSummary({ path, config }: PlannedRun): Promise<RunSummary | undefined> {
+  if (!existsSync(join(path, "config.json"))) return undefined;
+  const differing = differingKeys(await readRunConfig(path), JSON.parse(JSON.stringify(config)));
+  if (differing.length > 0) {
+    throw new ConfigError(
+      `A validation reuses runs of the same configuration only, but in ${path} these keys differ: ${differing.join(", ")}. Choose another --out, or delete that run.`,
+    );
+  }
+  return existsSync(join(path, "summary.json")) ? readSummary(path) : undefined;
+}
+
+async function readWorld(path: string, { updates, imagesPerPrompt }: PlanOptions): Promise<RunConfig> {
+  const config = await readConfig(path, {
+    named: {
+      ...(updates !== undefined && { train: { updates } }),
+      ...(imagesPerPrompt !== undefined && { evaluate: { imagesPerPrompt } }),
+    },
+  });
+  const { model } = await prepareSampling(config);
+  const closedForms = model.prior ? Object.values(await rewardsByPrompt(config)) : [undefined];
+  if (closedForms.every((reward) => reward !== undefined)) return config;
+  throw new ConfigError(
+    `validate compares with a target known exactly, but ${path} has none. Give a world with model.kind gaussian-mixture and one reward with a closed form, such as configs/worlds/ring8.yaml; nabla train measures the others.`,
+  );
+}
+
+/** The world's configuration with another method, or why the method does not fit it. */
+async function configOf(path: string, base: RunConfig, method: string): Promise<RunConfig | string> {
+  const beta = betaOf(base);
+  const [kind] = kindOf("objective", objectiveKinds, { kind: method });
+  const takesBeta = "beta" in (z.toJSONSchema(kind.options, { io: "input", unrepresentable: "any" }).properties ?? {});
+  if (!takesBeta && beta !== 1) {
+    return `${method} has no beta, so that its runs are measured against the target of beta 1, not of ${beta}.`;
+  }
+  const objective = { kind: method, ...(takesBeta && { beta }) };
+  const { train, evaluate } = base;
+  try {
+    const config = await readConfig(path, { named: { objective, train, evaluate } });
+    const { priorStrength = 1 } = config.objective as { priorStrength?: number };
+    if (priorStrength !== 1) return `with priorStrength ${priorStrength} the target of ${method} has no closed form.`;
+    await prepare(config);
+    return config;
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
+
+const betaOf = ({ objective }: RunConfig): number => (objective as { beta?: number }).beta ?? 1;

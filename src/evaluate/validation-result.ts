@@ -1,0 +1,82 @@
+import type { ExactReference, ExactSummary } from "../run/index.ts";
+
+export const exactMeasures = ["meanReward", "modeTV", "energyDistance", "withinStdRatio"] as const;
+export type ExactMeasure = (typeof exactMeasures)[number];
+
+/** Over seeds; `std` with n − 1, absent for a single seed. */
+export interface Spread {
+  readonly mean: number;
+  readonly std?: number;
+}
+
+/** What became of the run of one seed: its measures, or why it stopped at a number that is not finite. */
+export type Outcome = { readonly seed: number } & ({ readonly exact: ExactSummary } | { readonly diverged: string });
+
+/** A method that was run. */
+export interface MethodResult {
+  readonly method: string;
+  readonly finished: readonly number[];
+  readonly diverged: readonly { readonly seed: number; readonly reason: string }[];
+  /** Of the seeds that reached the end; absent when none did. */
+  readonly measures?: Readonly<Record<ExactMeasure, Spread>>;
+}
+
+/** A method that does not fit the world, with the reason. */
+export interface RefusedMethod {
+  readonly method: string;
+  readonly refused: string;
+}
+
+/** What all runs of a world are compared with. */
+export interface WorldReferences {
+  readonly pretrained: ExactReference;
+  readonly target: ExactReference;
+  /** The tilted sampler. `ess` is the least over prompts; collapsed: below `leastEss`, so that its measures say nothing. */
+  readonly tilted: ExactReference & { readonly ess: number; readonly collapsed: boolean };
+}
+
+export interface WorldResult {
+  readonly world: string;
+  readonly updates: number;
+  readonly beta: number;
+  readonly seeds: readonly number[];
+  /** Absent when no run reached the end. */
+  readonly references?: WorldReferences;
+  readonly methods: readonly (MethodResult | RefusedMethod)[];
+}
+
+/**
+ * Effective samples that the tilted sampler must rest on. The share of a mode then has a standard error of at most
+ * √(¼/100) = 0.05, about the differences in mode TV that tell methods apart.
+ */
+export const leastEss = 100;
+
+export function methodResult(method: string, outcomes: readonly Outcome[]): MethodResult {
+  const finished = outcomes.filter((outcome) => "exact" in outcome);
+  const over = (measure: ExactMeasure) => spread(finished.map(({ exact }) => exact[measure]));
+  return {
+    method,
+    finished: finished.map(({ seed }) => seed),
+    diverged: outcomes.flatMap((o) => ("diverged" in o ? [{ seed: o.seed, reason: o.diverged }] : [])),
+    ...(finished.length > 0 && {
+      measures: {
+        meanReward: over("meanReward"),
+        modeTV: over("modeTV"),
+        energyDistance: over("energyDistance"),
+        withinStdRatio: over("withinStdRatio"),
+      },
+    }),
+  };
+}
+
+/** The references of any run of a world: all runs measure them with the same noise. */
+export function worldReferences({ pretrained, target, floor, prompts }: ExactSummary): WorldReferences {
+  const ess = Math.min(...(prompts ? Object.values(prompts).map((prompt) => prompt.floor.ess) : [floor.ess]));
+  return { pretrained, target, tilted: { ...floor, ess, collapsed: ess < leastEss } };
+}
+
+function spread(values: readonly number[]): Spread {
+  const mean = values.reduce((p, q) => p + q, 0) / values.length;
+  if (values.length < 2) return { mean };
+  return { mean, std: Math.sqrt(values.reduce((p, q) => p + (q - mean) ** 2, 0) / (values.length - 1)) };
+}

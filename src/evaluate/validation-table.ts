@@ -1,0 +1,79 @@
+import type { ExactReference } from "../run/index.ts";
+import {
+  exactMeasures,
+  leastEss,
+  type MethodResult,
+  type RefusedMethod,
+  type Spread,
+  type WorldResult,
+} from "./validation-result.ts";
+
+const headings: Record<(typeof exactMeasures)[number], string> = {
+  meanReward: "mean reward",
+  modeTV: "mode TV",
+  energyDistance: "energy distance",
+  withinStdRatio: "within-mode std / exact",
+};
+
+/** The results of a validation as a Markdown document. */
+export const validationDocument = (results: readonly WorldResult[]): string =>
+  `# Validation on exact worlds\n\n${results.map(worldSection).join("\n")}`;
+
+/** Heading, table and notes of one world, in Markdown. */
+export function worldSection({ world, updates, beta, seeds, references, methods }: WorldResult): string {
+  const several = seeds.length > 1 ? "; mean ± standard deviation over seeds" : "";
+  const rows: string[][] = [
+    ["", ...exactMeasures.map((measure) => headings[measure])],
+    ["---", ...exactMeasures.map(() => "---:")],
+  ];
+  if (references) {
+    const { pretrained, target, tilted } = references;
+    const label = `tilted sampler, effective sample size ${tilted.ess.toFixed(0)}`;
+    rows.push(
+      ["pretrained", ...reference(pretrained)],
+      ["exact target", ...reference(target)],
+      [label, ...(tilted.collapsed ? across("collapsed") : reference(tilted))],
+    );
+  }
+  const lines = [
+    `## ${world}`,
+    "",
+    `${updates} updates, beta ${beta}, ${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
+    "",
+    ...[...rows, ...methods.map(methodRow)].map((cells) => `| ${cells.join(" | ")} |`),
+    "",
+    ...methods.flatMap(notes),
+  ];
+  if (references?.tilted.collapsed) {
+    lines.push(
+      `- tilted sampler: fewer than ${leastEss} effective samples; its numbers would be those of a few points.`,
+    );
+  }
+  return `${lines.join("\n").trimEnd()}\n`;
+}
+
+function methodRow(result: MethodResult | RefusedMethod): string[] {
+  if ("refused" in result) return [result.method, ...across("does not fit")];
+  const { method, measures, finished, diverged } = result;
+  if (!measures) return [method, ...across("diverged")];
+  const some = diverged.length > 0 ? ` (${diverged.length} of ${finished.length + diverged.length} diverged)` : "";
+  return [`${method}${some}`, ...exactMeasures.map((measure) => spread(measures[measure]))];
+}
+
+/** Why there are no numbers, or of some seeds only. */
+function notes(result: MethodResult | RefusedMethod): string[] {
+  if ("refused" in result) return [`- ${result.method} does not fit: ${oneLine(result.refused)}`];
+  return result.diverged.map(({ seed, reason }) => `- ${result.method}, seed ${seed}, diverged: ${oneLine(reason)}`);
+}
+
+const reference = (measures: ExactReference): string[] => exactMeasures.map((measure) => number(measures[measure]));
+
+const spread = ({ mean, std }: Spread): string =>
+  std === undefined ? number(mean) : `${number(mean)} ± ${number(std)}`;
+
+/** Four decimals; a diverging run has numbers that would not fit a column. */
+const number = (value: number): string => (Math.abs(value) < 1e5 ? value.toFixed(4) : value.toExponential(2));
+
+const across = (word: string): string[] => [word, ...exactMeasures.slice(1).map(() => "")];
+
+const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();

@@ -1,0 +1,276 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { NonFiniteError } from "../src/core/errors.ts";
+import { packagePath } from "../src/core/package-root.ts";
+import { trainPlanned, type ValidateOptions, validate } from "../src/evaluate/validate.ts";
+import type { PlannedRun } from "../src/evaluate/validation-plan.ts";
+import { leastEss, type MethodResult, type WorldResult } from "../src/evaluate/validation-result.ts";
+import { validationDocument, worldSection } from "../src/evaluate/validation-table.ts";
+import type { ExactReference, ExactSummary, RunSummary } from "../src/run/index.ts";
+import { nodeRuntime } from "../src/runtime/node.ts";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "nablaflow-validate-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const ring8 = readFileSync(packagePath("configs/worlds/ring8.yaml"), "utf8");
+
+/** A file with ring8 and more keys; `replaced` sets a line of it. */
+function world(name: string, more: string, replaced: [from: string | RegExp, to: string] = ["", ""]): string {
+  const path = join(folder, `${name}.yaml`);
+  const text = ring8.replace(...replaced);
+  if (replaced[0] !== "") expect(text).not.toBe(ring8);
+  writeFileSync(path, `${text}\n${more}\n`);
+  return path;
+}
+
+async function all(options: Partial<ValidateOptions> & Pick<ValidateOptions, "worlds" | "train">) {
+  const results: WorldResult[] = [];
+  const methods = ["residual-nabla-db", "ddpo"];
+  for await (const result of validate({ methods, seeds: [0], out: join(folder, "out"), ...options })) {
+    results.push(result);
+  }
+  return results;
+}
+
+const reference = (meanReward: number): ExactReference => ({
+  meanReward,
+  modeTV: 0.25,
+  energyDistance: 0.5,
+  withinStdRatio: 1,
+});
+
+/** A run's summary as far as a validation reads it. */
+function summary(meanReward: number, ess: number, prompts?: ExactSummary["prompts"]): RunSummary {
+  const model = { reward: 0, rewardStd: 0, diversity: 0, images: 0, seeds: [] };
+  const exact: ExactSummary = {
+    ...reference(meanReward),
+    elbo: 0,
+    importanceEss: 1,
+    pretrained: reference(-3),
+    target: reference(-1),
+    floor: { ...reference(-1.5), ess },
+    ...(prompts && { prompts }),
+  };
+  return { before: model, after: model, seconds: 1, exact };
+}
+
+const never = () => Promise.reject(new Error("nothing is to be trained here"));
+
+describe("a world with made-up runs", () => {
+  let result: WorldResult;
+  const trained: PlannedRun[] = [];
+  beforeAll(async () => {
+    const path = world("eta", "", [/sampler: .*/, "sampler: { kind: ddim, steps: 20, eta: 0.5 }"]);
+    [result] = (await all({
+      worlds: [path],
+      methods: ["ddpo", "flow-grpo", "adjoint-matching"],
+      seeds: [0, 1, 2],
+      updates: 7,
+      train: async (run) => {
+        trained.push(run);
+        if (run.method === "flow-grpo") throw new NonFiniteError(`a loss is NaN\n(seed ${run.seed})`);
+        return summary(-1 - run.seed, 1234);
+      },
+    })) as [WorldResult];
+  });
+  const of = (method: string) => result.methods.find((row) => row.method === method)!;
+
+  test("each run has its seed, its updates and its own folder", () => {
+    const ddpo = trained.filter(({ method }) => method === "ddpo");
+    expect(ddpo.map(({ path }) => path)).toEqual(
+      [0, 1, 2].map((seed) => join(folder, "out", "eta", "ddpo", `seed-${seed}`)),
+    );
+    expect(ddpo.map(({ config }) => config.train)).toMatchObject([0, 1, 2].map((seed) => ({ seed, updates: 7 })));
+    expect(ddpo[0]!.config.objective.kind).toBe("ddpo");
+  });
+
+  test("mean and standard deviation are over seeds, with n − 1", () => {
+    const { measures } = of("ddpo") as MethodResult;
+    expect(measures!.meanReward).toEqual({ mean: -2, std: 1 }); // of −1, −2, −3
+    expect(measures!.modeTV).toEqual({ mean: 0.25, std: 0 });
+  });
+
+  test("a method of which no run reaches its end has no measures", () => {
+    const wholly = of("flow-grpo") as MethodResult;
+    expect(wholly).toMatchObject({ finished: [], diverged: [{ seed: 0 }, { seed: 1 }, { seed: 2 }] });
+    expect(wholly).not.toHaveProperty("measures");
+  });
+
+  test("a method that does not fit the chain is not run, and says why", () => {
+    expect(of("adjoint-matching")).toEqual({
+      method: "adjoint-matching",
+      refused: expect.stringContaining("forgets its start"),
+    });
+    expect(trained.map(({ method }) => method)).not.toContain("adjoint-matching");
+  });
+
+  test("the table", () => {
+    const lines = worldSection(result).split("\n");
+    expect(lines.slice(0, 11)).toEqual([
+      "## eta",
+      "",
+      "7 updates, beta 1, seeds 0, 1, 2; mean ± standard deviation over seeds.",
+      "",
+      "|  | mean reward | mode TV | energy distance | within-mode std / exact |",
+      "| --- | ---: | ---: | ---: | ---: |",
+      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |",
+      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |",
+      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |",
+      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 |",
+      "| flow-grpo | diverged |  |  |  |",
+    ]);
+    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |");
+    expect(lines).toContain("- flow-grpo, seed 2, diverged: a loss is NaN (seed 2)");
+    expect(lines.find((line) => line.startsWith("- adjoint-matching"))).toMatch(/does not fit: .*forgets its start/);
+    expect(validationDocument([result, result]).match(/^## eta$/gm)).toHaveLength(2);
+  });
+});
+
+describe("the tilted sampler", () => {
+  const tilted = async (ess: number, prompts?: ExactSummary["prompts"]) => {
+    const train = async () => summary(-1, ess, prompts);
+    const [result] = await all({ worlds: [world("tilt", "")], train });
+    return { row: worldSection(result!).match(/^\| tilted sampler.*$/m)![0], ...result!.references!.tilted };
+  };
+
+  test("with too few effective samples is marked, without numbers", async () => {
+    const { row, collapsed } = await tilted(leastEss - 0.5);
+    expect(collapsed).toBe(true);
+    expect(row).toMatch(/\| collapsed \| {2}\| {2}\| {2}\|$/);
+    expect((await tilted(leastEss)).collapsed).toBe(false);
+  });
+
+  test("counts by its worst prompt", async () => {
+    const of = (ess: number) => summary(-1, ess).exact!;
+    expect(await tilted(1000, { a: of(1995), b: of(5) })).toMatchObject({ ess: 5, collapsed: true });
+  });
+});
+
+test("a seed that diverges is counted, and is not in the mean", async () => {
+  const train = async ({ seed }: PlannedRun) => {
+    if (seed === 1) throw new NonFiniteError("a reward is Infinity");
+    return summary(-1 - seed, 500);
+  };
+  const [result] = await all({ worlds: [world("partly", "")], methods: ["ddpo"], seeds: [0, 1, 2], train });
+  const row = result!.methods[0] as MethodResult;
+  expect(row).toMatchObject({ finished: [0, 2], diverged: [{ seed: 1, reason: "a reward is Infinity" }] });
+  expect(row.measures!.meanReward).toEqual({ mean: -2, std: Math.SQRT2 }); // of −1 and −3
+  expect(worldSection(result!)).toContain("| ddpo (1 of 3 diverged) | -2.0000 ± 1.4142 |");
+});
+
+test("one seed has no spread; numbers of a run that blows up stay short", async () => {
+  const [result] = await all({ worlds: [world("single", "")], train: async () => summary(-1.25e11, 500) });
+  expect(worldSection(result!)).toContain("| ddpo | -1.25e+11 | 0.2500 | 0.5000 | 1.0000 |");
+  expect(worldSection(result!)).toContain("seed 0.\n");
+});
+
+test("a method takes the beta of the world; one without beta does not fit a world with another beta than 1", async () => {
+  const path = world("beta", "", ["beta: 1", "beta: 4"]);
+  const betas: unknown[] = [];
+  const train = async ({ config }: PlannedRun) => {
+    betas.push(config.objective.beta);
+    return summary(-1, 500);
+  };
+  const [result] = await all({ worlds: [path], methods: ["residual-nabla-db", "residual-db", "ddpo"], train });
+  expect(betas).toEqual([4, 4]);
+  expect(result!.beta).toBe(4);
+  expect(result!.methods[2]).toMatchObject({ method: "ddpo", refused: expect.stringContaining("no beta") });
+});
+
+test("groups that trajectories do not fill are a reason, not an error", async () => {
+  const path = world("groups", "", ["updates: 800", "updates: 800, trajectories: 81"]);
+  const [result] = await all({ worlds: [path], methods: ["flow-grpo"], train: never });
+  expect(result!.methods[0]).toMatchObject({ refused: expect.stringContaining("groups of 8") });
+  expect(result).not.toHaveProperty("references");
+});
+
+describe("refused before the first run", () => {
+  test.each<[string, () => Partial<ValidateOptions>, RegExp]>([
+    ["an unknown method", () => ({ methods: ["dppo"] }), /did you mean "ddpo"/],
+    ["two worlds of one name", () => ({ worlds: [world("same", ""), world("same", "")] }), /two are called "same"/],
+    [
+      "a reward without a closed form",
+      () => ({ worlds: [world("open", "", [/reward: (\{.*\})/, "reward: [$1, { kind: linear, k: [1, 0] }]"])] }),
+      /known exactly/,
+    ],
+    [
+      "a folder that holds another run",
+      () => {
+        const out = join(folder, "other");
+        const run = join(out, "ring8", "ddpo", "seed-0");
+        mkdirSync(run, { recursive: true });
+        writeFileSync(join(run, "config.json"), "{}");
+        return { out };
+      },
+      /seed-0 these keys differ: .*train/,
+    ],
+  ])("%s", async (_, options, message) => {
+    await expect(
+      all({ worlds: [packagePath("configs/worlds/ring8.yaml")], train: never, ...options() }),
+    ).rejects.toThrow(message);
+  });
+});
+
+test("an error that is no divergence ends the validation", async () => {
+  await expect(all({ worlds: [world("broken", "")], train: never })).rejects.toThrow("nothing is to be trained here");
+});
+
+test("two updates of two methods; a second time nothing is trained, and the result is the same", {
+  timeout: 300_000, // seconds; on a busy machine minutes
+}, async () => {
+  const path = world("short", "", ["updates: 800", "updates: 800, threads: 1"]);
+  const few = { worlds: [path], updates: 2, imagesPerPrompt: 2 };
+  const places: string[] = [];
+  const train: ValidateOptions["train"] = async (run, { index, count }) => {
+    places.push(`${index}/${count} ${run.method}`);
+    const made = await trainPlanned(run, { runtime: nodeRuntime({ threads: 1 }), clock: () => 0 });
+    return made!;
+  };
+  const first = await all({ ...few, train });
+  expect(places).toEqual(["1/2 residual-nabla-db", "2/2 ddpo"]);
+  const [{ references, methods }] = first as [WorldResult];
+  expect(references!.tilted.collapsed).toBe(false);
+  expect(Math.abs(references!.target.modeTV)).toBeLessThan(0.05); // samples of the target against its own weights
+  expect(references!.pretrained.meanReward).toBeLessThan(references!.target.meanReward - 1); // −2.2 and −0.74
+  for (const row of methods as MethodResult[]) {
+    // two updates go nowhere: still the pretrained model
+    expect(Math.abs(row.measures!.modeTV.mean - references!.pretrained.modeTV)).toBeLessThan(0.1);
+  }
+  expect(existsSync(join(folder, "out", "short", "ddpo", "seed-0", "final.safetensors"))).toBe(true);
+  expect(await all({ ...few, train: never })).toEqual(first);
+});
+
+test("an interrupted run goes on from its checkpoint", async () => {
+  const path = world("stopped", "evaluate: { imagesPerPrompt: 2 }", ["updates: 800", "updates: 3, threads: 1"]);
+  const abort = new AbortController();
+  const events: string[] = [];
+  const options = {
+    runtime: nodeRuntime({ threads: 1 }),
+    clock: () => 0,
+    onEvent: ({ type, ...event }: { type: string; update?: number }) => {
+      events.push(`${type} ${event.update}`);
+      if (type === "step") abort.abort();
+    },
+  };
+  const stopped = new Error("stopped");
+  const validation = (signal?: AbortSignal) =>
+    all({
+      worlds: [path],
+      methods: ["ddpo"],
+      train: async (run) => {
+        const made = await trainPlanned(run, { ...options, signal });
+        if (!made) throw stopped;
+        return made;
+      },
+    });
+  await expect(validation(abort.signal)).rejects.toBe(stopped);
+  expect(events).toEqual(["start 0", "step 1", "checkpoint 1"]);
+  events.length = 0;
+  await validation();
+  expect(events.slice(0, 3)).toEqual(["resume 1", "step 2", "step 3"]);
+});

@@ -16,6 +16,7 @@ import { openOnnxFile } from "../src/models/onnx-file.ts";
 import { domains } from "../src/onnx/import/operators/index.ts";
 import { importOnnx, readOnnx } from "../src/onnx/index.ts";
 import { evaluate, input } from "../src/tensor/index.ts";
+import { mutated, mutation } from "./worlds/mutated-bytes.ts";
 import { type Attribute, floatInput, floatTensor, intTensor, modelBytes, node, wave } from "./worlds/onnx-model.ts";
 
 // Whatever stands in a file, reading and translating it ends in a graph or in a FormatError: no other error, no hang, no
@@ -67,28 +68,6 @@ const small = modelBytes({
   ],
   outputs: ["y", "z"],
 });
-
-const at = fc.noBias(fc.nat());
-const mutation = fc.oneof(
-  fc.record({ kind: fc.constant("set" as const), at, value: fc.nat(255) }),
-  fc.record({ kind: fc.constant("flip" as const), at, value: fc.nat(7) }),
-  fc.record({ kind: fc.constant("cut" as const), at, value: fc.nat(40) }),
-  fc.record({ kind: fc.constant("double" as const), at, value: fc.nat(80) }),
-  fc.record({ kind: fc.constant("end" as const), at, value: fc.constant(0) }),
-);
-type Mutation = typeof mutation extends fc.Arbitrary<infer T> ? T : never;
-
-function mutated(bytes: Uint8Array, { kind, at: place, value }: Mutation): Uint8Array {
-  if (bytes.length === 0) return bytes;
-  const from = place % bytes.length;
-  const copy = Uint8Array.from(bytes);
-  if (kind === "set") copy[from] = value;
-  else if (kind === "flip") copy[from]! ^= 1 << value;
-  else if (kind === "end") return copy.subarray(0, from);
-  else if (kind === "cut") return Uint8Array.from([...copy.subarray(0, from), ...copy.subarray(from + value)]);
-  else return Uint8Array.from([...copy.subarray(0, from + value), ...copy.subarray(from)]);
-  return copy;
-}
 
 describe("bytes", () => {
   test(

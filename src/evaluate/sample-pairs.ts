@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { rgbBytes } from "../core/rgb-bytes.ts";
 import { contactSheet, encodePng, insertPngText } from "../images/index.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../run/index.ts";
 import type { Shape } from "../tensor/index.ts";
@@ -80,10 +81,6 @@ export async function samplePng(
   width: number,
   { reward, ...said }: SampleText,
 ): Promise<Uint8Array> {
-  const plane = height * width;
-  const data = new Uint8Array(3 * plane);
-  for (let p = 0; p < plane; p++)
-    for (let c = 0; c < 3; c++) data[3 * p + c] = Math.round(255 * Math.min(1, Math.max(0, image[c * plane + p]!)));
-  const png = await encodePng({ width, height, channels: 3, data });
+  const png = await encodePng({ width, height, channels: 3, data: rgbBytes(image) });
   return insertPngText(png, { ...said, ...(reward !== undefined && { reward: JSON.stringify({ reward }) }) });
 }

@@ -1,7 +1,4 @@
-import { compareByPrompt } from "./compare-by-prompt.ts";
-import type { Features } from "./features.ts";
-import { defineMetric } from "./metric.ts";
-import { countInBalls, neighbours, shareCounted } from "./neighbours.ts";
+import { countInBalls, neighbourMetric, shareCounted } from "./neighbours.ts";
 
 /**
  * Density [naeem2020density]: how many balls of a reference's images (to their k-th nearest neighbour) hold an image of
@@ -12,23 +9,14 @@ import { countInBalls, neighbours, shareCounted } from "./neighbours.ts";
  *
  * @param again images of the reference with other seeds, as many: what a perfect model reaches, the `floor`
  */
-export const density = defineMetric(
+export const density = neighbourMetric(
   {
     kind: "density",
     summary: "neighbourhoods of the pretrained model's images around an image, 1 for equal laws, averaged over prompts",
     better: "one",
   },
-  (features: Features, reference: Features, again?: Features, k = neighbours) =>
-    compareByPrompt(
-      {
-        what: "Density",
-        least: k + 1,
-        compare: (x, y) => countInBalls(x, y, k).ofPoints.reduce((sum, count) => sum + count, 0) / (k * x.length),
-      },
-      features,
-      reference,
-      again,
-    ),
+  "Density",
+  (x, y, k) => countInBalls(x, y, k).ofPoints.reduce((sum, count) => sum + count, 0) / (k * x.length),
 );
 
 /**
@@ -42,17 +30,12 @@ export const density = defineMetric(
  *
  * @param again images of the reference with other seeds, as many: what a perfect model reaches, the `floor`
  */
-export const coverage = defineMetric(
+export const coverage = neighbourMetric(
   {
     kind: "coverage",
     summary: "share of the pretrained model's images with an image in their neighbourhood per prompt, averaged",
     better: "higher",
   },
-  (features: Features, reference: Features, again?: Features, k = neighbours) =>
-    compareByPrompt(
-      { what: "Coverage", least: k + 1, compare: (x, y) => shareCounted(countInBalls(x, y, k).ofBalls) },
-      features,
-      reference,
-      again,
-    ),
+  "Coverage",
+  (x, y, k) => shareCounted(countInBalls(x, y, k).ofBalls),
 );

@@ -1,5 +1,8 @@
 import { ConfigError } from "../core/errors.ts";
+import { compareByPrompt } from "./compare-by-prompt.ts";
+import type { Features } from "./features.ts";
 import { transpose } from "./gram.ts";
+import { defineMetric } from "./metric.ts";
 
 type Rows = readonly Float64Array[];
 
@@ -42,6 +45,16 @@ export function countInBalls(points: Rows, centers: Rows, k: number): BallCounts
   });
   return { ofPoints, ofBalls };
 }
+
+/** A metric of k nearest neighbours, made by prompt of what the images x of a model and y of a reference are to each other. */
+export const neighbourMetric = (
+  about: Parameters<typeof defineMetric>[0],
+  what: string,
+  compare: (x: Rows, y: Rows, k: number) => number,
+) =>
+  defineMetric(about, (features: Features, reference: Features, again?: Features, k = neighbours) =>
+    compareByPrompt({ what, least: k + 1, compare: (x, y) => compare(x, y, k) }, features, reference, again),
+  );
 
 /** The share of numbers that are not 0. */
 export const shareCounted = (counts: Int32Array): number => counts.filter((count) => count > 0).length / counts.length;

@@ -1,7 +1,4 @@
-import { compareByPrompt } from "./compare-by-prompt.ts";
-import type { Features } from "./features.ts";
-import { defineMetric } from "./metric.ts";
-import { countInBalls, neighbours, shareCounted } from "./neighbours.ts";
+import { countInBalls, neighbourMetric, shareCounted } from "./neighbours.ts";
 
 /**
  * Improved precision [kynkaanniemi2019precision]: the share of a model's images that lie near those of a reference (the
@@ -15,19 +12,14 @@ import { countInBalls, neighbours, shareCounted } from "./neighbours.ts";
  *
  * @param again images of the reference with other seeds, as many: what a perfect model reaches, the `floor`
  */
-export const precision = defineMetric(
+export const precision = neighbourMetric(
   {
     kind: "precision",
     summary: "share of images near an image of the pretrained model (k nearest neighbours) per prompt, averaged",
     better: "higher",
   },
-  (features: Features, reference: Features, again?: Features, k = neighbours) =>
-    compareByPrompt(
-      { what: "Precision", least: k + 1, compare: (x, y) => shareCounted(countInBalls(x, y, k).ofPoints) },
-      features,
-      reference,
-      again,
-    ),
+  "Precision",
+  (x, y, k) => shareCounted(countInBalls(x, y, k).ofPoints),
 );
 
 /**
@@ -35,17 +27,12 @@ export const precision = defineMetric(
  * that lie in a ball of one of the model's. It falls when modes are dropped. Sizes, floor and errors as for the
  * precision; an outlier of the model has a large ball and raises it: see the coverage.
  */
-export const recall = defineMetric(
+export const recall = neighbourMetric(
   {
     kind: "recall",
     summary: "share of the pretrained model's images near an image (k nearest neighbours) per prompt, averaged",
     better: "higher",
   },
-  (features: Features, reference: Features, again?: Features, k = neighbours) =>
-    compareByPrompt(
-      { what: "Recall", least: k + 1, compare: (x, y) => shareCounted(countInBalls(y, x, k).ofPoints) },
-      features,
-      reference,
-      again,
-    ),
+  "Recall",
+  (x, y, k) => shareCounted(countInBalls(y, x, k).ofPoints),
 );

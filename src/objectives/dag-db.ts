@@ -2,14 +2,11 @@ import { z } from "zod";
 import { gaussian } from "../diffusion/index.ts";
 import { logFlow } from "./log-flow.ts";
 import { defineObjective } from "./objective.ts";
+import { proximal, proximalLoss, proximalRefusal } from "./proximal.ts";
 
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
-  proximal: z
-    .number()
-    .nonnegative()
-    .default(0)
-    .describe("pull towards the sampling policy; needs updatesPerRollout > 1"),
+  proximal,
 });
 type Options = z.output<typeof options>;
 
@@ -30,10 +27,7 @@ export const dagDb = defineObjective<Options>({
   summary: "detailed balance against the noising kernel: samples from exp(β r), the prior is only the start",
   options: options as z.ZodType<Options>,
   transitions: "all",
-  refuseReuse: (updatesPerRollout, { proximal }) =>
-    proximal > 0 && updatesPerRollout === 1
-      ? "objective.proximal acts only from the second update on one rollout: with train.updatesPerRollout 1 its gradient is zero. Set that to 2 or more, or proximal to 0."
-      : undefined,
+  refuseReuse: proximalRefusal,
   needs: ({ proximal }) => [
     "reference",
     "reward-gradient",
@@ -47,9 +41,7 @@ export const dagDb = defineObjective<Options>({
     const forward = gaussian.logProb(next.x, state.policy.mean, sigma);
     const backward = gaussian.logProb(state.x, next.x.mul(noising.scale), noising.std);
     const balance = forward.add(at("state")).sub(backward).sub(at("next")).square().mean();
-    const pull = proximal > 0 && {
-      proximal: state.policy.out.sub(batch.oldOutput).square().mean().mul(proximal),
-    };
+    const pull = proximal > 0 && { proximal: proximalLoss(batch, proximal) };
     return { policy: { balance, ...pull }, flow: { balance } };
   },
 });

@@ -1,14 +1,14 @@
 import { z } from "zod";
+import { attenuation } from "./attenuation.ts";
 import { logFlow } from "./log-flow.ts";
 import { logRatio } from "./log-ratio.ts";
 import { defineObjective } from "./objective.ts";
 
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre · exp(beta · r)"),
-  attenuation: z
-    .enum(["squared", "linear", "none", "zero"])
-    .default("squared")
-    .describe("gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ (flows: 1 − t); zero takes any reward"),
+  attenuation: attenuation.describe(
+    "gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ (flows: 1 − t); zero takes any reward",
+  ),
 });
 type Options = z.output<typeof options>;
 

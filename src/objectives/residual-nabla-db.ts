@@ -1,6 +1,8 @@
 import { z } from "zod";
 import type { Operand, Tensor } from "../tensor/index.ts";
+import { type Attenuation, attenuation, gammaOf } from "./attenuation.ts";
 import { defineObjective, type TransitionBatch, type TransitionState } from "./objective.ts";
+import { proximal, proximalLoss, proximalRefusal } from "./proximal.ts";
 
 const fields = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre^priorStrength · exp(beta · r)"),
@@ -17,17 +19,10 @@ const fields = z.strictObject({
   lambda: z.number().min(0).max(1).default(0).describe("with reverse td: 0 bootstraps at once, 1 is adjoint matching"),
   weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
   cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
-  attenuation: z
-    .enum(["squared", "linear", "none", "zero"])
-    .default("squared")
-    .describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
+  attenuation: attenuation.describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
   reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
   terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
-  proximal: z
-    .number()
-    .nonnegative()
-    .default(0)
-    .describe("pull towards the sampling policy; needs updatesPerRollout > 1"),
+  proximal,
 });
 
 /** λ-returns are those of docs/methods.md E.8: of the td form, for the prior at full strength. */
@@ -54,10 +49,7 @@ export const residualNablaDb = defineObjective<Options>({
   summary: "residual ∇-DB: samples from p_pre^η · exp(β r) by matching scores along the chain",
   options: options as z.ZodType<Options>,
   transitions: "strata",
-  refuseReuse: (updatesPerRollout, { proximal }) =>
-    proximal > 0 && updatesPerRollout === 1
-      ? "objective.proximal acts only from the second update on one rollout: with train.updatesPerRollout 1 its gradient is zero. Set that to 2 or more, or proximal to 0."
-      : undefined,
+  refuseReuse: proximalRefusal,
   needs: ({ reverseWeight, proximal }) => [
     "reference",
     "reward-gradient",
@@ -75,9 +67,7 @@ export const residualNablaDb = defineObjective<Options>({
     ).stopGradient();
     const target = driftTarget(batch, hNext, o.priorStrength).stopGradient();
     const policy: Record<string, Tensor> = { forward: penalty(batch.delta.sub(target)) };
-    if (o.proximal > 0) {
-      policy.proximal = batch.state.policy.out.sub(batch.oldOutput).square().mean().mul(o.proximal);
-    }
+    if (o.proximal > 0) policy.proximal = proximalLoss(batch, o.proximal);
     if (o.reverseWeight === 0) return { policy };
     const flow: Record<string, Tensor> = { reverse: penalty(reverseResidual(batch, target, o)).mul(o.reverseWeight) };
     if (o.reverse === "sampled") {
@@ -91,16 +81,13 @@ export const residualNablaDb = defineObjective<Options>({
 });
 
 /** γ of a state: how much of the predicted reward gradient is believed there; 1 at the terminal state. */
-function attenuation({ signal, inside }: TransitionState, kind: Options["attenuation"]): Tensor {
-  const atEnd = inside.neg().add(1);
-  const within = { squared: signal.square(), linear: signal, none: signal.mul(0).add(1), zero: signal.mul(0) }[kind];
-  return within.mul(inside).add(atEnd);
-}
+const believed = ({ signal, inside }: TransitionState, kind: Attenuation): Tensor =>
+  gammaOf(signal, kind).mul(inside).add(inside.neg().add(1));
 
 /** γβ∇r at the clean prediction, a cotangent for x̂; detached. */
 function rewardPull(state: TransitionState, o: Options): Tensor {
   const { x0Hat } = o.cleanPrediction === "frozen" ? state.reference : state.policy;
-  return state.rewardGradient(x0Hat).mul(attenuation(state, o.attenuation)).mul(o.beta).stopGradient();
+  return state.rewardGradient(x0Hat).mul(believed(state, o.attenuation)).mul(o.beta).stopGradient();
 }
 
 const cleanNetwork = (state: TransitionState, o: Options) =>

@@ -1,4 +1,5 @@
 import { NonFiniteError, ShapeError } from "../core/errors.ts";
+import { rgbBytes } from "../core/rgb-bytes.ts";
 import type { HostRewardInput } from "./reward.ts";
 
 /** One picture as a file of 8 bits holds it. */
@@ -24,16 +25,10 @@ export function eightBitPictures(kind: string, { images, shape }: HostRewardInpu
     throw new ShapeError(`${kind}: [${shape.join(", ")}] has ${count * 3 * plane} values, but ${images.length} came.`);
   }
   return Array.from({ length: count }, (_, b) => {
-    const data = new Uint8Array(3 * plane);
-    for (let p = 0; p < plane; p++) {
-      for (let c = 0; c < 3; c++) {
-        const value = images[(3 * b + c) * plane + p]!;
-        if (!Number.isFinite(value)) {
-          throw new NonFiniteError(`${kind}: picture ${b} has a pixel that is ${value}. The policy has diverged.`);
-        }
-        data[3 * p + c] = Math.round(255 * Math.min(1, Math.max(0, value)));
-      }
-    }
-    return { height, width, data };
+    const image = images.subarray(b * 3 * plane, (b + 1) * 3 * plane);
+    const bad = image.find((value) => !Number.isFinite(value));
+    if (bad !== undefined)
+      throw new NonFiniteError(`${kind}: picture ${b} has a pixel that is ${bad}. The policy has diverged.`);
+    return { height, width, data: rgbBytes(image) };
   });
 }

@@ -1,4 +1,5 @@
 import { FormatError } from "../core/errors.ts";
+import { bitsOfBrain, bitsOfHalf, FLOAT32_INFINITY, floatsFromBits, HALF_INFINITY } from "../core/half-bits.ts";
 
 /** Number formats of weight files in safetensors' names, with the bits that one number takes. */
 export const bitSizes = {
@@ -35,9 +36,6 @@ export const bytesOf = (format: NumberFormat, count: number): number => (count *
 /** Number formats that we write. */
 export type WrittenFormat = "F32" | "F16" | "BF16";
 
-const FLOAT32_INFINITY = 0x7f800000;
-const HALF_INFINITY = 0x7c00;
-
 /**
  * Little-endian numbers as float32. F64 and integers beyond 2²⁴ are rounded to the nearest float32; every other value
  * is exact. BOOL gives 0 and 1. `bytes` must start at a multiple of 8 of its buffer; the result may share its memory.
@@ -52,7 +50,7 @@ export function decodeNumbers(bytes: Uint8Array, format: NumberFormat, what: str
     case "F16":
       return floatsFromBits(new Uint16Array(buffer, byteOffset, count), bitsOfHalf);
     case "BF16":
-      return floatsFromBits(new Uint16Array(buffer, byteOffset, count), (word) => word << 16);
+      return floatsFromBits(new Uint16Array(buffer, byteOffset, count), bitsOfBrain);
     case "F8_E5M2":
     case "F8_E4M3":
     case "F8_E4M3FNUZ":
@@ -141,24 +139,6 @@ function floats<T>(numbers: Numbers<T>, value: (number: T) => number): Float32Ar
   const out = new Float32Array(numbers.length);
   for (let i = 0; i < out.length; i++) out[i] = value(numbers[i]!);
   return out;
-}
-
-function floatsFromBits(codes: Numbers<number>, bitsOf: (code: number) => number): Float32Array {
-  const bits = new Uint32Array(codes.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = bitsOf(codes[i]!);
-  return new Float32Array(bits.buffer);
-}
-
-/** float32 bits of a half: 1 sign bit, 5 exponent bits (bias 15 against 127), 10 fraction bits (against 23). */
-function bitsOfHalf(half: number): number {
-  const sign = (half & 0x8000) << 16;
-  const magnitude = half & 0x7fff;
-  if (magnitude >= HALF_INFINITY) return sign | FLOAT32_INFINITY | ((magnitude & 0x3ff) << 13);
-  if (magnitude >= 0x400) return sign | ((magnitude + (112 << 10)) << 13);
-  if (magnitude === 0) return sign;
-  // Subnormal: magnitude · 2^-24, its leading one moved to the implicit place.
-  const leading = 31 - Math.clz32(magnitude);
-  return sign | ((leading + 103) << 23) | ((magnitude << (23 - leading)) & 0x7fffff);
 }
 
 function halfOfBits(bits: number): number {

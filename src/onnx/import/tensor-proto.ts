@@ -1,7 +1,7 @@
 import { TensorProto_DataType as DataType, type TensorProto } from "onnx-buf";
 import { FormatError } from "../../core/errors.ts";
+import { bitsOfBrain, bitsOfHalf, floatsFromBits } from "../../core/half-bits.ts";
 import { constant, type DType, showShape, type Tensor } from "../../tensor/index.ts";
-import { bfloatOf, halfOf } from "./half.ts";
 
 type Numbers = ArrayLike<number | bigint>;
 
@@ -13,29 +13,31 @@ interface Storage {
   raw(buffer: ArrayBuffer, count: number): Numbers;
   /** The typed field that may hold them instead. */
   field: "floatData" | "doubleData" | "int32Data" | "int64Data" | "uint64Data";
-  /** What a stored number stands for; itself when omitted. */
-  decode?(bits: number): number;
+  /** float32 bits of a stored code; the numbers stand for themselves when omitted. */
+  bitsOf?(code: number): number;
   dtype: DType;
 }
 
-const half = (decode: (bits: number) => number): Storage => ({
+const half = (bitsOf: (code: number) => number): Storage => ({
   bytes: 2,
   raw: (buffer, count) => new Uint16Array(buffer, 0, count),
   field: "int32Data",
-  decode,
+  bitsOf,
   dtype: "float32",
 });
+
+const ONE = 0x3f800000; // float32 bits of 1
 
 const storages: Partial<Record<DataType, Storage>> = {
   [DataType.FLOAT]: { bytes: 4, raw: (b, n) => new Float32Array(b, 0, n), field: "floatData", dtype: "float32" },
   [DataType.DOUBLE]: { bytes: 8, raw: (b, n) => new Float64Array(b, 0, n), field: "doubleData", dtype: "float32" },
-  [DataType.FLOAT16]: half(halfOf),
-  [DataType.BFLOAT16]: half(bfloatOf),
+  [DataType.FLOAT16]: half(bitsOfHalf),
+  [DataType.BFLOAT16]: half(bitsOfBrain),
   [DataType.BOOL]: {
     bytes: 1,
     raw: (b, n) => new Uint8Array(b, 0, n),
     field: "int32Data",
-    decode: (bits) => Number(bits !== 0),
+    bitsOf: (code) => (code === 0 ? 0 : ONE),
     dtype: "float32", // masks of 0 and 1
   },
   [DataType.INT64]: { bytes: 8, raw: (b, n) => new BigInt64Array(b, 0, n), field: "int64Data", dtype: "int32" },
@@ -87,10 +89,11 @@ export function readTensor(proto: TensorProto, where: string, external?: Uint8Ar
 /** A buffer that starts with the bytes: the typed arrays above need numbers at multiples of their size. */
 const aligned = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 
-function converted(stored: Numbers, { dtype, decode }: Storage, fail: (rule: string) => never) {
+function converted(stored: Numbers, { dtype, bitsOf }: Storage, fail: (rule: string) => never) {
   if (dtype === "float32") {
     if (stored instanceof Float32Array) return stored;
-    return Float32Array.from(stored, (value) => (decode ? decode(Number(value)) : Number(value)));
+    if (bitsOf) return floatsFromBits(stored as ArrayLike<number>, bitsOf); // codes of 8 or 16 bits, never bigint
+    return Float32Array.from(stored, Number);
   }
   return Int32Array.from(stored, (value) => {
     const wide = Number(value);

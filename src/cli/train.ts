@@ -1,5 +1,5 @@
 import type { ConfigData } from "../core/config.ts";
-import { alignedRun } from "../evaluate/aligned-run.ts";
+import { finishAlignedRun } from "../evaluate/aligned-run.ts";
 import { writeReport } from "../report/index.ts";
 import { openRunDirectory } from "../run/index.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -67,22 +67,20 @@ export async function trainAndReport(
   const parts = await prepare(config); // first, so that what does not fit leaves no folder behind
   const directory = await openRunDirectory(out, config, { resume });
   try {
-    const summary = await withProgress(config.train.updates, async (progress) => {
-      const run = alignedRun({
-        config,
-        parts,
-        runtime: nodeRuntime({ threads: config.train.threads }),
-        directory,
-        signal,
-        onStage: progress.measuring,
-        clock: () => performance.now() / 1000,
-      });
-      for (;;) {
-        const { value, done } = await run.next();
-        if (done) return value;
-        progress.show(value);
-      }
-    });
+    const summary = await withProgress(config.train.updates, (progress) =>
+      finishAlignedRun(
+        {
+          config,
+          parts,
+          runtime: nodeRuntime({ threads: config.train.threads }),
+          directory,
+          signal,
+          onStage: progress.measuring,
+          clock: () => performance.now() / 1000,
+        },
+        progress.show,
+      ),
+    );
     if (!summary) throw new Interrupted(`Stopped; a checkpoint is saved. Go on with:\n  ${resumeCommand()}`);
     process.stderr.write(summaryTable(summary));
     process.stderr.write(`\nReport: ${await writeReport(out)}\n`);

@@ -83,6 +83,19 @@ export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<Tr
   return summary;
 }
 
+/** `alignedRun` to its end; `onEvent` is told of every event. */
+export async function finishAlignedRun(
+  options: AlignedRunOptions,
+  onEvent?: (event: TrainEvent) => void,
+): Promise<RunSummary | undefined> {
+  const run = alignedRun(options);
+  for (;;) {
+    const { value, done } = await run.next();
+    if (done) return value;
+    onEvent?.(value);
+  }
+}
+
 const measurer =
   ({ config, runtime, onStage, signal }: AlignedRunOptions, parts: Parts, judges: Judges) =>
   (

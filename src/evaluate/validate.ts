@@ -1,7 +1,7 @@
 import { ConfigError, NonFiniteError } from "../core/errors.ts";
 import { openRunDirectory, type RunSummary } from "../run/index.ts";
 import type { TrainEvent } from "../train/events.ts";
-import { type AlignedRunOptions, alignedRun } from "./aligned-run.ts";
+import { type AlignedRunOptions, finishAlignedRun } from "./aligned-run.ts";
 import { finishedSummary, type PlannedRun, type PlanOptions, planValidation } from "./validation-plan.ts";
 import { methodResult, type Outcome, type WorldResult, worldReferences } from "./validation-result.ts";
 
@@ -66,12 +66,7 @@ export async function trainPlanned(
 ): Promise<RunSummary | undefined> {
   const directory = await openRunDirectory(path, config, { resume: true });
   try {
-    const run = alignedRun({ ...options, config, directory });
-    for (;;) {
-      const { value, done } = await run.next();
-      if (done) return value;
-      onEvent?.(value);
-    }
+    return await finishAlignedRun({ ...options, config, directory }, onEvent);
   } finally {
     directory.release();
   }

@@ -1,17 +1,13 @@
-import { ConfigError, NonFiniteError } from "../core/errors.ts";
+import { NonFiniteError } from "../core/errors.ts";
 import { Rng } from "../core/rng.ts";
 import { advantages, groupAdvantages } from "./advantages.ts";
 import type { FinetuneOptions } from "./finetune-options.ts";
-import { groupRefusal } from "./group-check.ts";
 import { lambdaReturns } from "./lambda-returns.ts";
 import type { Rollout } from "./minibatch.ts";
 import type { Programs } from "./programs.ts";
 import type { TrainState } from "./train-state.ts";
 
-/**
- * Samples trajectories with the policy and scores them. Throws ConfigError for groups that do not fit, and
- * NonFiniteError for a reward that is no number.
- */
+/** Samples trajectories with the policy and scores them. Throws NonFiniteError for a reward that is no number. */
 export async function sampleRollout(
   { config, parts }: FinetuneOptions,
   state: TrainState,
@@ -21,9 +17,6 @@ export async function sampleRollout(
   const rng = new Rng(seed);
   const rolloutIndex = Math.floor(state.update / updatesPerRollout);
   const { groups } = parts.objective;
-  // an objective given as a value has passed no check of a configuration
-  const refusal = groupRefusal(parts.objective, config.train);
-  if (refusal) throw new ConfigError(refusal);
   const groupSize = groups?.size ?? 1;
   const prompts = choosePrompts(parts.prompts, count / groupSize, rng, rolloutIndex).flatMap((prompt) =>
     new Array<string>(groupSize).fill(prompt),

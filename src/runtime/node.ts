@@ -33,6 +33,7 @@ async function openProgram(outputs: Readonly<Record<string, Tensor>>, threads: n
     interOpNumThreads: 1,
     executionMode: "sequential",
     graphOptimizationLevel: "all",
+    enableMemPattern: false, // the planned block holds what is freed until the end of a run: twice the peak (docs/log.md)
     logSeverityLevel: 3,
     extra: { session: { set_denormal_as_zero: "1" } },
   });

@@ -8,7 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^nablaflow$/, replacement: source("index.ts") },
-      { find: /^nablaflow\/runtime\/node$/, replacement: source("runtime/node.ts") },
+      { find: /^nablaflow\/(runtime\/node|runtime\/web|web)$/, replacement: source("$1.ts") },
       { find: /^nablaflow\/(.*)$/, replacement: source("$1/index.ts") },
     ],
   },

@@ -17,6 +17,7 @@ const parts: Record<string, readonly string[]> = {
   onnx: ["core", "tensor"],
   runtime: ["core", "tensor", "onnx"],
   weights: ["core"],
+  hub: ["core", "weights"], // models and rewards see local paths only
   images: ["core"],
   data: ["core", "images"],
   nn: ["core", "tensor"],
@@ -35,6 +36,7 @@ const library = { ...withEvaluate, report: ["core", "run", "images", "metrics"] 
 const mayImport: Record<string, readonly string[]> = {
   ...library,
   "index.ts": Object.keys(library),
+  "web.ts": Object.keys(withEvaluate),
   cli: [...Object.keys(library), "index.ts"],
 };
 

@@ -88,7 +88,9 @@ describe("combinations that cannot work are refused", () => {
     const message = await refusal({ ...absent, reward: { kind: "filesize" } });
     expect(message).toMatch(/residual-nabla-db needs a differentiable reward, but "filesize" runs on the host/);
     // the objectives that know of no ∇r, and those only
-    expect(message).toContain('Use objective.kind "ddpo" or "flow-grpo" or "trajectory-balance", or a graph reward');
+    expect(message).toContain(
+      'Use objective.kind "ddpo" or "diffusion-nft" or "flow-grpo" or "trajectory-balance", or a graph reward',
+    );
     for (const { kind, differentiable } of taken) if (differentiable) expect(message).toContain(kind);
     expect(message.match(/filesize/g)).toHaveLength(1); // not offered as a way out
   });
@@ -194,6 +196,7 @@ describe("what is left out", () => {
       beta: 1,
       priorStrength: 1,
       reverse: "td",
+      gradients: "semi",
       lambda: 0,
       weighting: "sigma",
       cleanPrediction: "frozen",

@@ -59,6 +59,27 @@ describe("time grids", () => {
     ).toEqual([999, 937, 874, 811]);
   });
 
+  test("linspace: 999, 949, …, 50, 0, as diffusers' DPMSolverMultistepScheduler has them", () => {
+    expect(gridLevels("linspace", 20, sd).map(({ t }) => t)).toEqual([
+      ...[999, 949, 899, 849, 799, 749, 699, 649, 599, 549, 500, 450, 400, 350, 300, 250, 200, 150, 100, 50],
+      0,
+    ]);
+    expect(gridLevels("linspace", 7, sd).map(({ t }) => t)).toEqual([999, 856, 714, 571, 428, 285, 143, 0]);
+    // its last noise-to-signal ratio with final_sigmas_type sigma_min, float32
+    const { alphaBar, noise } = gridLevels("linspace", 20, sd)[20]!;
+    expect(noise / Math.sqrt(alphaBar)).toBeCloseTo(0.02916753, 6);
+  });
+
+  test("log-snr: the signal-to-noise ratio grows by one factor, as the scheduler's use_lu_lambdas with 10 values", () => {
+    const ratios = gridLevels("log-snr", 9, sd).map(({ alphaBar, noise }) => noise / Math.sqrt(alphaBar));
+    for (let i = 1; i <= 9; i++) expect(ratios[i]! / ratios[i - 1]!).toBeCloseTo(ratios[1]! / ratios[0]!, 10);
+    // the scheduler counts in float32
+    const scheduler = [
+      14.614647, 7.324883, 3.671243, 1.84003, 0.922227, 0.462222, 0.231666, 0.116111, 0.058195, 0.029168,
+    ];
+    for (const [i, sigma] of scheduler.entries()) expect(Math.abs(ratios[i]! / sigma - 1)).toBeLessThan(5e-5);
+  });
+
   test("karras: 7th roots of the noise-to-signal ratio are equally spaced from train time 999 to 0", () => {
     const levels = gridLevels("karras", 10, sd);
     const roots = levels.map(({ alphaBar }) => Math.sqrt((1 - alphaBar) / alphaBar) ** (1 / 7));
@@ -141,6 +162,16 @@ const chains: [string, Chain][] = [
   ["ddpm karras v", samplers.ddpm({ steps: 20, grid: "karras" }).chain({ scheduler: sd, prediction: "v_prediction" })],
   ["ddim .5 sample", samplers.ddim({ steps: 20, eta: 0.5 }).chain({ scheduler: toy, prediction: "sample" })],
   ["flow", samplers.flow({ steps: 20 }).chain({ scheduler: toy, prediction: "velocity" })],
+  ["sde-dpm-solver++", samplers.sdeDpmSolver({ steps: 20 }).chain({ scheduler: sd, prediction: "epsilon" })],
+  [
+    "flow memoryless-euler",
+    samplers.flow({ steps: 20, noise: "memoryless-euler" }).chain({ scheduler: toy, prediction: "velocity" }),
+  ],
+  [
+    "flow constant",
+    samplers.flow({ steps: 20, noise: { constant: 0.3 } }).chain({ scheduler: toy, prediction: "velocity" }),
+  ],
+  ["flow ode", samplers.flow({ steps: 20, noise: 0 }).chain({ scheduler: toy, prediction: "velocity" })],
   ["flow .7", samplers.flow({ steps: 20, noise: 0.7 }).chain({ scheduler: toy, prediction: "velocity" })],
 ];
 
@@ -160,7 +191,9 @@ describe("chains", () => {
 
   test("DDPM = first-order SDE-DPM-Solver++ on the same levels", () => {
     for (const grid of grids) {
-      const { steps, levels } = samplers.ddpm({ steps: 20, grid }).chain({ scheduler: sd, prediction: "epsilon" });
+      const own = { scheduler: sd, prediction: "epsilon" } as const;
+      const { steps, levels } = samplers.ddpm({ steps: 20, grid }).chain(own);
+      expect(samplers.sdeDpmSolver({ steps: 20, grid }).chain(own).steps).toEqual(steps);
       for (const step of steps) {
         const next = levels[step.i + 1]!;
         const logSnr = ({ alphaBar }: Level) => Math.log(Math.sqrt(alphaBar) / Math.sqrt(1 - alphaBar));
@@ -227,7 +260,8 @@ describe("chains", () => {
     for (const eta of [0, 0.5, 1]) expect(samplers.ddim({ eta }).stochastic).toBe(of(eta).stochastic);
     const short = { ...toy, trainSteps: 300 }; // ᾱ of its last train time is above 0.02
     expect(samplers.ddpm({ steps: 20 }).chain({ scheduler: short, prediction: "epsilon" }).memoryless).toBe(false);
-    expect(chains.map(([, { memoryless }]) => memoryless)).toEqual([true, true, false, true, false]);
+    const forgetful = ["ddpm", "ddpm karras v", "flow", "sde-dpm-solver++", "flow memoryless-euler"];
+    expect(chains.filter(([, { memoryless }]) => memoryless).map(([name]) => name)).toEqual(forgetful);
   });
 
   test.each(chains)("%s: progress runs from 0 to 1", (_, { T, levels, steps }) => {
@@ -237,7 +271,9 @@ describe("chains", () => {
 
   test("a network that predicts the wrong thing and unknown options are refused", () => {
     expect(() => samplers.ddpm().chain({ scheduler: toy, prediction: "velocity" })).toThrow(/Use flow/);
-    expect(() => samplers.flow().chain({ scheduler: toy, prediction: "epsilon" })).toThrow(ConfigError);
+    for (const prediction of ["epsilon", "v_prediction", "sample"] as const) {
+      expect(() => samplers.flow().chain({ scheduler: toy, prediction })).toThrow(/Use ddpm or ddim/);
+    }
     // @ts-expect-error: an option that does not exist
     expect(() => samplers.ddpm({ setps: 3 })).toThrow(/setps/);
     // @ts-expect-error: ddpm has no eta
@@ -245,39 +281,68 @@ describe("chains", () => {
   });
 });
 
-describe("flow chains on Gaussian data N(1.5, 0.3²) with the exact velocity", () => {
-  const [m, s] = [1.5, 0.3];
-  /** E[x0 | x] = m + slope (x − (1−t) m) */
-  const slope = (t: number) => ((1 - t) * s * s) / ((1 - t) ** 2 * s * s + t * t);
+/** Exact mean, standard deviation and correlation with x_0 of every level from 1 on, on data N(m, s²). */
+function moments({ steps, levels }: Chain, m: number, s: number) {
+  let [mean, variance, covariance] = [0, 1, 1];
+  return steps.map((step) => {
+    const { alphaBar, noise, c1, c2, d1, d2, sigma, i } = step;
+    const signal = Math.sqrt(alphaBar);
+    // the exact clean prediction E[x0 | x] = m + slope (x − signal m) fixes the output of any network: x0Hat = c1 x + c2 out
+    const slope = (signal * s * s) / (alphaBar * s * s + noise * noise);
+    const gain = d1 + (d2 * (slope - c1)) / c2;
+    mean = gain * mean + (d2 / c2) * m * (1 - slope * signal);
+    variance = gain * gain * variance + sigma * sigma;
+    covariance *= gain;
+    const next = levels[i + 1]!;
+    return {
+      mean: mean - Math.sqrt(next.alphaBar) * m,
+      std: Math.sqrt(variance),
+      marginal: Math.sqrt(next.alphaBar * s * s + next.noise ** 2),
+      correlation: covariance / Math.sqrt(variance),
+    };
+  });
+}
+const last = <T>(values: readonly T[]): T => values[values.length - 1]!;
+/** The largest relative error of a state's std, without the last `but` states. */
+const worst = (states: ReturnType<typeof moments>, but = 0) =>
+  Math.max(...states.slice(0, states.length - but).map(({ std, marginal }) => Math.abs(std / marginal - 1)));
 
-  /** Exact mean, standard deviation and correlation with x_0 of every level. */
-  function moments(noise: "memoryless" | number, steps: number) {
-    const chain = samplers.flow({ steps, noise }).chain({ scheduler: toy, prediction: "sample" });
-    let [mean, variance, covariance] = [0, 1, 1];
-    return chain.steps.map(({ t, d1, d2, sigma, i }) => {
-      const gain = d1 + d2 * slope(t);
-      mean = d1 * mean + d2 * (m + slope(t) * (mean - (1 - t) * m));
-      variance = gain * gain * variance + sigma * sigma;
-      covariance *= gain;
-      const next = chain.levels[i + 1]!;
-      return {
-        mean: mean - (1 - next.t) * m,
-        std: Math.sqrt(variance),
-        marginal: Math.sqrt((1 - next.t) ** 2 * s * s + next.t ** 2),
-        correlation: covariance / Math.sqrt(variance),
-      };
-    });
-  }
-  const last = <T>(values: readonly T[]): T => values[values.length - 1]!;
+describe("diffusion chains on Gaussian data N(1.5, 0.3²) with the exact prediction: std against marginal", () => {
+  const of = (kind: SamplerKind, options: object, prediction: Prediction = "epsilon") =>
+    moments(kind(options).chain({ scheduler: toy, prediction }), 1.5, 0.3);
+
+  test.each(Object.values(samplers).filter(({ kind }) => kind !== "flow") as SamplerKind[])(
+    "$kind: every step's std is near its marginal, ever nearer with more steps",
+    (kind) => {
+      const errors = [20, 50, 250].map((steps) => worst(of(kind, { steps })));
+      expect(errors[0]).toBeLessThan(0.3); // the last two states of 20, as the posterior kernel leaves out Var[x0 | x]
+      expect(errors[1]).toBeLessThan(0.6 * errors[0]!);
+      expect(errors[2]).toBeLessThan(0.4 * errors[1]!);
+    },
+  );
+
+  test("epsilon, sample and v_prediction are the same chain", () => {
+    const wanted = of(samplers.ddpm, { steps: 20 });
+    for (const prediction of ["sample", "v_prediction"] as const) {
+      of(samplers.ddpm, { steps: 20 }, prediction).forEach(({ std, mean }, i) => {
+        expect(Math.abs(std - wanted[i]!.std)).toBeLessThan(1e-10);
+        expect(Math.abs(mean - wanted[i]!.mean)).toBeLessThan(1e-10);
+      });
+    }
+  });
+});
+
+describe("flow chains on Gaussian data N(1.5, 0.3²) with the exact velocity", () => {
+  type Noise = NonNullable<Parameters<typeof samplers.flow>[0]>["noise"];
+  const of = (noise: Noise, steps: number) =>
+    moments(samplers.flow({ steps, noise }).chain({ scheduler: toy, prediction: "velocity" }), 1.5, 0.3);
 
   test("memoryless: every step's std is near its marginal, ever nearer with more steps, and the start is forgotten", () => {
-    const worst = (steps: number, but: number) => {
-      const states = moments("memoryless", steps).slice(0, steps - but);
-      return Math.max(...states.map(({ std, marginal }) => Math.abs(std / marginal - 1)));
-    };
-    expect(worst(20, 2)).toBeLessThan(0.04); // the last two steps of 20 end 6 and 9 % too narrow
-    expect([worst(20, 0), worst(50, 0), worst(100, 0)].map((w, k) => w < [0.09, 0.04, 0.02][k]!)).not.toContain(false);
-    expect(Math.abs(last(moments("memoryless", 20)).correlation)).toBeLessThan(1e-3);
+    expect(worst(of("memoryless", 20), 2)).toBeLessThan(0.04); // the last two steps of 20 end 6 and 9 % too narrow
+    expect([20, 50, 100].map((steps, k) => worst(of("memoryless", steps)) < [0.09, 0.04, 0.02][k]!)).not.toContain(
+      false,
+    );
+    expect(Math.abs(last(of("memoryless", 20)).correlation)).toBeLessThan(1e-3);
   });
 
   // values of an independent prototype
@@ -286,12 +351,54 @@ describe("flow chains on Gaussian data N(1.5, 0.3²) with the exact velocity", (
     [50, 0.289],
     [100, 0.294],
   ])("memoryless with %i steps ends with std %f", (steps, std) => {
-    expect(last(moments("memoryless", steps)).std).toBeCloseTo(std, 3);
+    expect(last(of("memoryless", steps)).std).toBeCloseTo(std, 3);
+  });
+
+  test("memoryless-euler forgets its start and ends well, but its first state is too wide at any number of steps", () => {
+    const states = of("memoryless-euler", 20);
+    expect(last(states).std).toBeCloseTo(0.301, 2);
+    expect(Math.abs(last(states).correlation)).toBeLessThan(0.01);
+    for (const steps of [20, 100]) {
+      const [first] = of("memoryless-euler", steps);
+      expect(first!.std / first!.marginal).toBeGreaterThan(1.35);
+    }
   });
 
   test("Flow-GRPO's noise of 0.7 ends near the data but remembers the start", () => {
-    const end = last(moments(0.7, 20));
+    for (const steps of [20, 100]) expect(worst(of(0.7, steps))).toBeLessThan(0.08); // its first state stays 5 % too wide
+    const end = last(of(0.7, 20));
     expect(end.std).toBeCloseTo(0.291, 2);
     expect(end.correlation).toBeGreaterThan(0.1);
+  });
+
+  test.each<[string, Noise]>([
+    ["a constant of 0.3", { constant: 0.3 }],
+    ["none", 0],
+  ])("with noise %s every std nears its marginal with more steps", (_, noise) => {
+    const errors = [20, 100, 500].map((steps) => worst(of(noise, steps)));
+    expect(errors[1]).toBeLessThan(0.35 * errors[0]!);
+    expect(errors[2]).toBeLessThan(0.3 * errors[1]!);
+  });
+
+  test("without noise it is Euler's step of the ODE: x − v Δ, which has no score", () => {
+    const { steps, stochastic } = samplers
+      .flow({ steps: 10, noise: 0 })
+      .chain({ scheduler: toy, prediction: "velocity" });
+    for (const { d1, d2, sigma } of steps) {
+      expect(d1).toBeCloseTo(1, 12);
+      expect(d2).toBeCloseTo(-0.1, 12);
+      expect(sigma).toBe(0);
+    }
+    expect(stochastic).toBe(false);
+    expect(samplers.flow({ noise: 0 }).stochastic).toBe(false);
+    expect(last(of(0, 20)).std).toBeCloseTo(0.272, 3);
+    expect(last(of(0, 20)).correlation).toBeCloseTo(1, 12);
+  });
+
+  test("a constant g makes σ = g √Δ in every step", () => {
+    const chain = samplers
+      .flow({ steps: 16, noise: { constant: 0.3 } })
+      .chain({ scheduler: toy, prediction: "velocity" });
+    for (const { sigma } of chain.steps) expect(sigma).toBeCloseTo(0.3 * 0.25, 12);
   });
 });

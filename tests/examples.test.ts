@@ -5,12 +5,15 @@ import { defineObjective, defineReward, readConfig, train } from "nablaflow";
 import { nodeRuntime } from "nablaflow/runtime/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
+import { exported, trainOnExported } from "../examples/exported-reward.ts";
 import { fitFunction } from "../examples/fit-function.ts";
 import { side, trainOnOwnReward } from "../examples/own-reward.ts";
 import { stopAndResume } from "../examples/resume.ts";
 import { trainClassifier } from "../examples/train-classifier.ts";
 import { trainFromConfig } from "../examples/train-from-config.ts";
 import { ConfigError } from "../src/core/errors.ts";
+import { onnx } from "../src/rewards/index.ts";
+import { evaluate, fill, input } from "../src/tensor/index.ts";
 
 const small = (updates: number) => [`train.updates=${updates}`, "train.trajectories=20", "train.block=20"];
 const quiet = () => {};
@@ -56,6 +59,38 @@ test("train-classifier: unseen points are told apart, which they are not before 
   const untrained = await trainClassifier(0, quiet);
   expect(untrained).toBeLessThan(0.75); // the arms interleave
   expect(await trainClassifier(400, quiet)).toBeGreaterThan(0.9);
+});
+
+test("exported-reward: a warm disc scores above a cold one on any ground, and the model is trained on the score", async () => {
+  const [orange, blue, white] = [
+    [1, 0.5, 0.1],
+    [0.1, 0.4, 1],
+    [1, 1, 1],
+  ];
+  const drawn = [
+    [orange, white],
+    [orange, blue],
+    [blue, white],
+    [blue, orange],
+  ];
+  const images = drawn.flatMap(([disc, ground]) =>
+    [0, 1, 2].flatMap((c) =>
+      Array.from({ length: 32 * 32 }, (_, at) => {
+        const [x, y] = [(at % 32) - 15.5, Math.floor(at / 32) - 15.5];
+        return (x * x + y * y < 100 ? disc : ground)![c]!;
+      }),
+    ),
+  );
+  const reward = await onnx(exported).load();
+  if (!reward.differentiable) throw new Error("must be differentiable");
+  const scores = evaluate([reward.score({ images: input("x", [4, 3, 32, 32]), prompts: fill([4, 1], 0) })], {
+    x: images,
+  })[0]!;
+  expect(Math.min(scores[0]!, scores[1]!)).toBeGreaterThan(Math.max(scores[2]!, scores[3]!));
+
+  const short: string[] = JSON.parse(readFileSync("tests/short-run.json", "utf8"));
+  const rewards = await trainOnExported([...short, "prompts=[a cat]"], quiet);
+  expect(rewards.map(Number.isFinite)).toEqual([true]);
 });
 
 test("values are recorded by kind and options, and resume knows them again", async () => {

@@ -113,6 +113,48 @@ describe("the pretrained prediction", () => {
     });
   });
 
+  test("of the clean sample, v and the velocity are what the noise prediction says", () => {
+    const predicted = (
+      prediction: NonNullable<Parameters<typeof gaussianMixture>[0]["prediction"]>,
+      powers = alphaBars,
+    ) => {
+      const model = gaussianMixture({ ...two, prediction });
+      expect(model.prediction).toBe(prediction);
+      const world = evaluator(model, prompts, points, powers);
+      return world.run(world.predict(asConstants(model.weights)));
+    };
+    const [eps, x0Hat, v] = [predicted("epsilon"), predicted("sample"), predicted("v_prediction")];
+    points.flat().forEach((x, e) => {
+      const power = alphaBars[Math.floor(e / 2)]!;
+      const [signal, noise] = [Math.sqrt(power), Math.sqrt(1 - power)];
+      expect(signal * x0Hat[e]! + noise * eps[e]!).toBeCloseTo(x, 10);
+      expect(v[e]).toBeCloseTo(signal * eps[e]! - noise * x0Hat[e]!, 10);
+    });
+    // rectified flow at t = 1 − √ᾱ sees the state of a diffusion with the same signal-to-noise ratio, scaled
+    const velocity = predicted("velocity");
+    const mixtures = mixturesOf(two);
+    points.forEach((x, b) => {
+      const [signal, t] = [Math.sqrt(alphaBars[b]!), 1 - Math.sqrt(alphaBars[b]!)];
+      const scale = Math.hypot(signal, t);
+      const scaled = x.map((value) => value / scale);
+      const noise = noiseByDifferences(mixtures[prompts[b]!]!, scaled, (signal / scale) ** 2);
+      x.forEach((value, d) => {
+        const wanted = noise[d]! - (value - t * noise[d]!) / signal; // ε − x̂
+        expect(Math.abs(velocity[2 * b + d]! - wanted)).toBeLessThan(2e-4 * (1 + Math.abs(wanted)));
+      });
+    });
+  });
+
+  test("of the velocity at t = 1 is x − E[x_data], where x̂ = x − t v has no division by 0", () => {
+    const model = gaussianMixture({ ...two, prediction: "velocity" });
+    const world = evaluator(model, prompts, points, [0, 0, 0, 0]);
+    const velocity = world.run(world.predict(asConstants(model.weights)));
+    const mean = { left: [-1.375, 0], right: [1, 0] } as Record<string, number[]>;
+    points.flat().forEach((x, e) => {
+      expect(velocity[e]).toBeCloseTo(x - mean[prompts[Math.floor(e / 2)]!]![e % 2]!, 6);
+    });
+  });
+
   test("far from every mode it stays finite", () => {
     const model = gaussianMixture(two);
     const world = evaluator(

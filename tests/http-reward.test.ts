@@ -1,6 +1,4 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -13,6 +11,14 @@ import { ScoreCache } from "../src/rewards/http/score-cache.ts";
 import { http } from "../src/rewards/index.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
 import { readConfig, resolveConfig, train } from "../src/train/index.ts";
+import {
+  type Answer,
+  closeStandIns,
+  messageOf,
+  refusing as refusingJson,
+  serve as serveJson,
+  urlOf,
+} from "./worlds/stand-in.ts";
 
 const TOKEN = "Bearer kept-by-the-environment";
 process.env.HTTP_REWARD_TEST_TOKEN = TOKEN;
@@ -21,33 +27,9 @@ interface Question {
   images: string[];
   prompts: string[];
 }
-type Answer = (question: Question, response: ServerResponse, request: IncomingMessage) => unknown;
+const serve = (answer: Answer<Question>) => serveJson<Question>(answer);
 
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.close();
-    server.closeAllConnections();
-  }
-});
-
-const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/score`;
-
-/** A server whose answers are values, or written by `answer` itself; it keeps what it was asked. */
-async function serve(answer: Answer) {
-  const asked: Question[] = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const part of request) body += part;
-    const question = JSON.parse(body) as Question;
-    asked.push(question);
-    const value = await answer(question, response, request);
-    if (value !== undefined) response.end(typeof value === "string" ? value : JSON.stringify(value));
-  });
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { asked, url: urlOf(server) };
-}
+afterEach(closeStandIns);
 
 /** Pictures [n, 3, 2, 2] of one grey each, grey/255. */
 const greys = (...levels: number[]) => Float32Array.from(levels.flatMap((level) => new Array(12).fill(level / 255)));
@@ -61,12 +43,6 @@ async function open(options: Parameters<typeof http>[0]) {
 
 const greyOf = async (image: string) => (await decodePng(Buffer.from(image, "base64"))).data[0]!;
 const scoreGreys = async ({ images }: Question) => ({ rewards: await Promise.all(images.map(greyOf)) });
-const messageOf = (asking: Promise<unknown>): Promise<string> =>
-  asking.then(
-    () => "no error",
-    (error) => `${error.stack} ${error.cause}`,
-  );
-
 describe("what is asked", () => {
   test("PNG of 8 bits with their prompts, in batches; scores come back in order whichever answer is first", async () => {
     const waiting: (() => void)[] = [];
@@ -147,19 +123,17 @@ describe("what is asked", () => {
 describe("what fails and may pass", () => {
   const client = (url: string, options: object = {}) => {
     const waits: number[] = [];
-    const opened = openClient({ url, headers: {}, timeout: 5, retries: 3, ...options }, async (seconds) => {
-      waits.push(seconds);
-    });
+    const opened = openClient(
+      { kind: "http", url, headers: {}, secrets: "reward.headers", timeout: 5, retries: 3, ...options },
+      async (seconds) => {
+        waits.push(seconds);
+      },
+    );
     return { waits, post: () => opened.post("{}", new AbortController().signal) };
   };
   /** Refuses with the given statuses and headers, then answers. */
   const refusing = (...refusals: [number, Record<string, string>?][]) =>
-    serve((_, response) => {
-      const refusal = refusals.shift();
-      if (!refusal) return "done";
-      response.writeHead(...refusal);
-      return TOKEN;
-    });
+    refusingJson<Question>(refusals, () => "done", TOKEN);
 
   test("5xx and 429 are tried again, each time after twice the wait", async () => {
     const { url, asked } = await refusing([500], [429], [503]);
@@ -332,10 +306,10 @@ describe("what is refused before anything is sent", () => {
 
 test("the reference server scores brightness, and refuses what is no question", async () => {
   const server = await rewardServer();
-  servers.push(server);
-  const scores = await (await open({ url: urlOf(server), batch: 2 }))(greys(0, 51, 255));
+  const url = urlOf(server);
+  const scores = await (await open({ url, batch: 2 }))(greys(0, 51, 255));
   expect(scores).toEqual(Float32Array.of(0, 0.2, 1));
-  const answer = await fetch(urlOf(server), { method: "POST", body: "[]" });
+  const answer = await fetch(url, { method: "POST", body: "[]" });
   expect(answer.status).toBe(400);
   expect(server.address()).toMatchObject({ address: "127.0.0.1" });
 });

@@ -128,6 +128,16 @@ describe("folders", () => {
     });
   });
 
+  test("of several precisions the plain one is described and the others are named; without a plain one, the first", async () => {
+    expect(await described(golden("sharded"))).toMatchObject({ variants: ["fp16"], dtypes: { F32: 4 } });
+    const dir = join(folder, "variants");
+    mkdirSync(dir);
+    const arrays = { w: { shape: [2], data: Float32Array.of(1, 2) } };
+    await writeSafetensorsFile(join(dir, "model.bf16.safetensors"), arrays, {}, "BF16");
+    await writeSafetensorsFile(join(dir, "model.fp16.safetensors"), arrays, {}, "F16");
+    expect(await described(dir)).toMatchObject({ variants: ["bf16", "fp16"], dtypes: { BF16: 1 } });
+  });
+
   test("a run: what it trains, how far it is, what came out", async () => {
     const run = join(folder, "run");
     mkdirSync(run);

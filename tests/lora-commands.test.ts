@@ -3,11 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
 import { addConvert } from "../src/cli/convert.ts";
 import { addExport } from "../src/cli/export.ts";
 import { addMerge } from "../src/cli/merge.ts";
 import { addVerify } from "../src/cli/verify.ts";
 import { loadDiffusers } from "../src/models/diffusers.ts";
+import { loraCard } from "../src/report/lora-card.ts";
 import { resolveConfig } from "../src/train/config.ts";
 import { baseModules, loraDelta, readLora } from "../src/weights/lora/index.ts";
 import { writeSafetensorsFile } from "../src/weights/safetensors-file.ts";
@@ -87,6 +89,25 @@ describe("export", () => {
       expect(card).toContain(said);
     }
     expect(card).toContain("| distance to the base model | 0.063 | 0.125 |");
+    expect(card).not.toMatch(/^base_model:/m); // a hub refuses a folder there
+  });
+
+  test("the front matter is YAML that a hub takes: base_model is a name on it", () => {
+    const card = loraCard({
+      ...{
+        name: "a",
+        format: "peft",
+        weightFile: "adapter_model.safetensors",
+        baseModel: "owner/model",
+        isOnHub: true,
+      },
+      ...{ licence: undefined, rewards: [{ kind: "jpeg-size" }], objective: { kind: "ddpo" }, updates: 1, prompts: [] },
+      ...{ finetune: { rank: 4, alpha: 8, targets: ["*"] }, summary: undefined, sample: undefined },
+    });
+    expect(parse(/^---\n(.*?)\n---\n/s.exec(card)![1]!)).toEqual({
+      ...{ license: "other", base_model: "owner/model", base_model_relation: "adapter", library_name: "peft" },
+      tags: ["lora", "text-to-image", "nablaflow"],
+    });
   });
 
   test("a folder in use, and a run without a LoRA, are refused", async () => {

@@ -8,7 +8,7 @@ import { parseUNetConfig, unet } from "../src/models/unet.ts";
 import { asInputs } from "../src/nn/index.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
 import { input } from "../src/tensor/index.ts";
-import { type Lora, loraDelta, loraFormats, readLora, writeLora } from "../src/weights/lora/index.ts";
+import { compareLoras, type Lora, loraDelta, loraFormats, readLora, writeLora } from "../src/weights/lora/index.ts";
 import { readSafetensorsFile } from "../src/weights/safetensors-file.ts";
 import { relativeError } from "./tolerances.ts";
 import { randomLora, type Shape } from "./worlds/lora.ts";
@@ -44,6 +44,18 @@ test.each(loraFormats)("our %s writer makes the bytes that were loaded", async (
       true,
     );
   }
+});
+
+test("a kohya file of FLUX, with fused matrices, adds what diffusers' converter makes of it (reference/lora_flux_golden.py)", async () => {
+  const [kohya, diffusers] = [
+    await readLora(golden("lora/flux/kohya.safetensors")),
+    await readLora(golden("lora/flux/diffusers.safetensors")),
+  ];
+  expect(Object.keys(kohya).sort()).toEqual(Object.keys(diffusers).sort());
+  expect(Object.keys(kohya)).toHaveLength(30);
+  for (const { module, difference } of compareLoras(kohya, diffusers)) expect(difference, module).toBeLessThan(1e-6);
+  const sparse = kohya["transformer.transformer_blocks.18.attn.add_k_proj"]!;
+  expect([sparse.rank, sparse.alpha]).toEqual([2, Math.fround(4 / 3)]); // block-diagonal: rows of A of its own
 });
 
 describe.skipIf(process.env.UPDATE_GOLDEN)("the network computes what diffusers and peft compute with a LoRA", () => {
@@ -85,5 +97,18 @@ describe.skipIf(process.env.UPDATE_GOLDEN)("the network computes what diffusers 
     const blind = await readLora(golden(`lora/${path}`));
     expect(await readLora(golden(`lora/${path}`), { modules })).toEqual(blind);
     expect(relativeError(await outputWith(blind), values[name]!.data)).toBeLessThan(1e-5);
+  });
+
+  // A number of A and one of B are each rounded by at most 2^-11 (F16) or 2^-8 (BF16) of their size.
+  test.each(
+    loraFormats.flatMap((format) =>
+      [["F16", 2e-3] as const, ["BF16", 2e-2] as const].map((of) => [format, ...of] as const),
+    ),
+  )("%s written as %s", async (format, dtype, tolerance) => {
+    const written = join(folder, `${format}-${dtype}`);
+    await writeLora(written, ours(), format, { dtype });
+    expect(relativeError(await outputWith(await readLora(written)), values[`ours-${format}`]!.data)).toBeLessThan(
+      tolerance,
+    );
   });
 });

@@ -11,19 +11,21 @@ import {
   TensorProtoSchema,
 } from "onnx-buf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { FormatError } from "../src/core/errors.ts";
+import { ConfigError, FormatError } from "../src/core/errors.ts";
 import { openOnnxFile } from "../src/models/onnx-file.ts";
 import { domains } from "../src/onnx/import/operators/index.ts";
 import { importOnnx, readOnnx } from "../src/onnx/index.ts";
 import { evaluate, input } from "../src/tensor/index.ts";
+import { fuzz, fuzzRuns, fuzzTimeout, reads } from "./worlds/fuzz.ts";
 import { mutated, mutation } from "./worlds/mutated-bytes.ts";
 import { type Attribute, floatInput, floatTensor, intTensor, modelBytes, node, wave } from "./worlds/onnx-model.ts";
 
 // Whatever stands in a file, reading and translating it ends in a graph or in a FormatError: no other error, no hang, no
 // memory that the file does not account for. NABLA_FUZZ_RUNS=100000 (or more) makes the runs of each property that many.
 
-const runs = Number(process.env.NABLA_FUZZ_RUNS ?? 1500);
-const timeout = 60_000 + 20 * runs; // ms
+const short = 1500;
+const runs = fuzzRuns(short);
+const timeout = 2 * fuzzTimeout(short);
 
 /** Reads and translates; says whether that went well. Fails for any error but FormatError. */
 async function survives(bytes: Uint8Array, x = input("x", [1, 4, 6, 6])): Promise<boolean> {
@@ -349,6 +351,43 @@ describe("external data", () => {
     const whole = await opened({ location: "parts/w" });
     expect([...whole.constants.get("w")!.data!]).toEqual([5, 6, 7, 8]);
   });
+
+  const text = fc.constantFrom(
+    ...[
+      "weights.bin",
+      "parts/w",
+      "link",
+      "parts",
+      "none",
+      "",
+      "../secret",
+      "/etc/passwd",
+      "parts/../w",
+      "a\0b",
+      "m.onnx",
+    ],
+    ...["0", "4", "8", "16", "20", "-1", "1e3", "0x10", " 4", "9007199254740993", "18446744073709551616", "NaN"],
+  );
+  const stated = fc.dictionary(fc.constantFrom("location", "offset", "length", "checksum", "__proto__"), text, {
+    noNullPrototype: true,
+  });
+  test(
+    "of any place is 16 bytes of a file of the folder, or refused",
+    () =>
+      fuzz(
+        fc.tuple(fc.boolean(), stated),
+        ([named, entries]) =>
+          reads(
+            async () => {
+              const model = await opened(named ? { location: "weights.bin", ...entries } : entries);
+              expect(model.constants.get("w")!.data!.length).toBe(4);
+            },
+            { naming: folder, errors: [FormatError, ConfigError] }, // ConfigError: a folder in place of a file
+          ),
+        { short },
+      ),
+    timeout,
+  );
 
   test("is refused anywhere else, also through a link, and for bytes alone", async () => {
     const out = [

@@ -140,42 +140,6 @@ describe("a file that breaks a rule is refused with file, place and rule", () =>
     expect(refusal("a.json", "[".repeat(2 ** 22)).message).toMatch(/at most 64 levels/);
     expect(parse("a.json", JSON.stringify(['[[{"'.repeat(100)]))).toEqual(['[[{"'.repeat(100)]);
   });
-
-  test("whatever the bytes are, the end is prompts or an error of ours", () => {
-    const pieces = fc.constantFrom(
-      "prompt",
-      "text",
-      ",",
-      '"',
-      "\r",
-      "\n",
-      "[",
-      "]",
-      "{",
-      "}",
-      ":",
-      "\\",
-      "\\ud800",
-      "a",
-    );
-    const text = fc.array(pieces, { maxLength: 40 }).map((parts) => new Uint8Array(Buffer.from(parts.join(""))));
-    const csv = text.map((bytes) => new Uint8Array(Buffer.concat([Buffer.from("prompt\n"), bytes])));
-    const bytes = fc.oneof(text, csv, fc.uint8Array({ maxLength: 200 }));
-    const name = fc.constantFrom("a.txt", "a.csv", "a.json", "a.jsonl");
-    let read = 0;
-    fc.assert(
-      fc.property(name, bytes, fc.constantFrom(undefined, "prompt"), (name, bytes, column) => {
-        try {
-          for (const prompt of parsePrompts(bytes, { name, column })) expect(prompt.trim()).not.toBe("");
-          read++;
-        } catch (error) {
-          if (!(error instanceof FormatError || error instanceof ConfigError)) throw error;
-        }
-      }),
-      { numRuns: 5000 },
-    );
-    expect(read).toBeGreaterThan(100);
-  });
 });
 
 describe("files", () => {

@@ -317,7 +317,7 @@ function naiveEinsum(equation: string, operands: readonly Tensor[]): number[] {
       at.set(letter, rest % sizes.get(letter)!);
       rest = Math.floor(rest / sizes.get(letter)!);
     }
-    out[flat(result)]! += terms.reduce((p, term, k) => p * operands[k]!.data![flat(term)]!, 1);
+    out[flat(result)]! += terms.reduce((p, term, k) => p * (operands[k]!.data as Float32Array)[flat(term)]!, 1);
   }
   return out;
 }

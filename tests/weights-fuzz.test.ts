@@ -1,19 +1,19 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FormatError } from "../src/core/errors.ts";
 import { type ByteSource, memorySource } from "../src/weights/byte-source.ts";
 import { openSafetensors } from "../src/weights/safetensors-file.ts";
 import { openTorchZip } from "../src/weights/torch-zip.ts";
 import type { WeightsFile } from "../src/weights/weights-file.ts";
-import { mutated, mutation } from "./worlds/mutated-bytes.ts";
+import { fuzz, fuzzTimeout, reads } from "./worlds/fuzz.ts";
+import { mutated, mutations } from "./worlds/mutated-bytes.ts";
 import { buildZip, type ZipPart, zipParts } from "./worlds/zip.ts";
 
 // Whatever stands in a file, reading it ends in weights or in a FormatError: no other error, no hang, and no memory beyond
 // a fixed multiple of the file. Short here; NABLA_FUZZ_RUNS=100000 (or more) makes the runs of each test that many.
 
-const runs = Number(process.env.NABLA_FUZZ_RUNS ?? 4000);
-const timeout = 120_000 + 10 * runs; // ms
+const short = 4000;
+const timeout = fuzzTimeout(short);
 
 const golden = (path: string): Uint8Array => new Uint8Array(readFileSync(new URL(`golden/${path}`, import.meta.url)));
 const torchFiles = ["state-dict", "formats", "views", "nested", "wrapped", "protocol-4", "hostile", "whole-module"].map(
@@ -40,40 +40,33 @@ async function survives(open: Open, bytes: Uint8Array): Promise<boolean> {
     },
   };
   handles++;
-  try {
-    const file = await open(guarded);
-    let values = 0;
-    for (const name of file.tensors.keys()) values += (await file.read(name)).data.length;
-    // Byte floats take 4 times their bytes as float32, storages are read over at most 16 times.
-    expect(values * 4).toBeLessThanOrEqual(4 * 16 * bytes.length);
-    await file.close();
-    return true;
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    if (handles > 0) await guarded.close(); // reading failed, not opening
-    return false;
-  } finally {
-    expect(handles).toBe(0);
-  }
+  const well = await reads(
+    async () => {
+      const file = await open(guarded);
+      try {
+        let values = 0;
+        for (const name of file.tensors.keys()) values += (await file.read(name)).data.length;
+        // Byte floats take 4 times their bytes as float32, storages are read over at most 16 times.
+        expect(values * 4).toBeLessThanOrEqual(4 * 16 * bytes.length);
+      } finally {
+        await file.close();
+      }
+    },
+    { naming: "fuzz" },
+  );
+  expect(handles).toBe(0);
+  return well;
 }
 
-const mutations = fc.array(mutation, { minLength: 1, maxLength: 4 });
-
-/** Runs a property; `least` is the share of inputs that must still be read, so that the fuzzing goes deep. */
-async function fuzz<T>(arbitrary: fc.Arbitrary<T>, read: (value: T) => Promise<boolean>, least = 0): Promise<void> {
-  let well = 0;
-  const property = fc.asyncProperty(arbitrary, async (value) => {
-    if (await read(value)) well++;
-  });
-  await fc.assert(property, { numRuns: runs });
-  expect(well).toBeGreaterThanOrEqual(least * runs);
-}
+/** Runs a property; `least` is the share of inputs that must still be read. */
+const run = <T>(arbitrary: fc.Arbitrary<T>, read: (value: T) => Promise<boolean>, least = 0) =>
+  fuzz(arbitrary, read, { short, least });
 
 describe("safetensors", () => {
   test(
     "files with changed bytes",
     () =>
-      fuzz(
+      run(
         fc.tuple(fc.constantFrom(...safetensorsFiles), mutations),
         ([file, changes]) => survives(openSafetensors, changes.reduce(mutated, file)),
         0.02,
@@ -98,7 +91,7 @@ describe("safetensors", () => {
   test(
     "headers of any structure",
     () =>
-      fuzz(fc.tuple(fc.array(fc.tuple(names, entry), { maxLength: 4 }), fc.nat(32)), ([entries, dataBytes]) => {
+      run(fc.tuple(fc.array(fc.tuple(names, entry), { maxLength: 4 }), fc.nat(32)), ([entries, dataBytes]) => {
         // Joined by hand, so that names can stand twice.
         const json = entries.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(",");
         const header = new TextEncoder().encode(`{${json}}`);
@@ -115,7 +108,7 @@ describe("torch zip", () => {
   test(
     "files with changed bytes",
     () =>
-      fuzz(
+      run(
         fc.tuple(fc.constantFrom(...torchFiles), mutations),
         ([file, changes]) => survives(openTorchZip, changes.reduce(mutated, file)),
         0.02,
@@ -133,7 +126,7 @@ describe("torch zip", () => {
   test(
     "whole archives around a changed pickle",
     () =>
-      fuzz(
+      run(
         fc.tuple(fc.constantFrom(...archives), mutations),
         ([parts, changes]) =>
           survives(
@@ -209,7 +202,7 @@ describe("torch zip", () => {
   test(
     "programs of any pieces",
     () =>
-      fuzz(
+      run(
         fc.tuple(
           fc.array(entry, { maxLength: 3 }),
           fc.array(piece, { maxLength: 20 }),
@@ -257,7 +250,7 @@ describe("torch zip", () => {
   test(
     "archives of any structure",
     () =>
-      fuzz(
+      run(
         fc.tuple(
           fc.array(part, { maxLength: 4 }),
           fc.boolean(),

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "../core/errors.ts";
+import { isJsonObject } from "../core/parse-json.ts";
 import { describeOnnx, type OnnxDescription } from "../onnx/describe.ts";
 import { findCheckpoint, isLocked, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
 import {
@@ -72,7 +73,7 @@ async function describeRun(run: string): Promise<RunDescription> {
       Object.entries({ model, reward, objective, finetune }).filter(([, part]) => part !== undefined),
     ),
     update: (await findCheckpoint(run))?.step ?? 0,
-    updates: Number((train as { updates?: unknown } | undefined)?.updates ?? 0),
+    updates: isJsonObject(train) && typeof train.updates === "number" ? train.updates : 0,
     running: isLocked(run),
     ...(summary && { before: summary.before, after: summary.after }),
     ...(weights && {

@@ -1,8 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
+import { Option } from "commander";
 import { env } from "onnxruntime-node";
 import { assetPath } from "../core/package-root.ts";
-import { nodeRuntime } from "../runtime/node.ts";
+import { checkProvider, type NodeProvider, nodeRuntime } from "../runtime/node.ts";
+import { nodeProviders } from "../runtime/providers.ts";
 import { input } from "../tensor/index.ts";
 import type { Cli } from "./cli.ts";
 import { table } from "./table.ts";
@@ -11,6 +14,8 @@ interface Check {
   name: string;
   ok: boolean;
   found: string;
+  /** Nothing is wrong with a machine that lacks it. */
+  optional?: true;
 }
 
 const assets = {
@@ -26,15 +31,21 @@ export function addDoctor({ program }: Cli): void {
   program
     .command("doctor")
     .summary("check that this machine can run everything")
-    .description("Checks Node, ONNX Runtime and the bundled files, and compiles and runs a small program.")
+    .description(
+      "Checks Node, ONNX Runtime and the bundled files, compiles and runs a small program, and tells which providers (train.provider) run here.",
+    )
+    .addOption(new Option("--provider <name>", "check this provider only").choices(nodeProviders))
     .option("--json", "print {ok, checks} to stdout", false)
-    .addHelpText("after", "\nExamples:\n  nabla doctor\n  nabla doctor --json\n")
-    .action(async ({ json }: { json: boolean }) => {
-      const checks = [...machine(), ...bundled(), await smallProgram()];
-      const ok = checks.every((check) => check.ok);
+    .addHelpText("after", "\nExamples:\n  nabla doctor\n  nabla doctor --json\n  nabla doctor --provider webgpu\n")
+    .action(async ({ json, provider }: { json: boolean; provider?: NodeProvider }) => {
+      const checks = provider
+        ? [await tried(provider)]
+        : [...machine(), ...bundled(), await smallProgram(), ...providers()];
+      const ok = checks.every((check) => check.ok || check.optional);
       if (json) process.stdout.write(`${JSON.stringify({ ok, checks }, null, 2)}\n`);
       else {
-        const rows = checks.map(({ name, ok: good, found }) => [good ? "ok" : "FAILED", name, found]);
+        const verdict = ({ ok: good, optional }: Check) => (good ? "ok" : optional ? "-" : "FAILED");
+        const rows = checks.map((check) => [verdict(check), check.name, check.found]);
         process.stdout.write(`${table(rows, { align: "left" })}\n`);
       }
       if (!ok) process.exitCode = 1;
@@ -54,6 +65,31 @@ function bundled(): Check[] {
   return Object.entries(assets).map(([name, path]) => {
     const ok = existsSync(assetPath(path));
     return { name, ok, found: ok ? `assets/${path}` : `assets/${path} is missing: install the package again` };
+  });
+}
+
+/** Whether a provider runs here, and if not, why and how to get it. */
+async function tried(provider: NodeProvider): Promise<Check> {
+  try {
+    await checkProvider(provider);
+    return { name: `provider ${provider}`, ok: true, found: "runs" };
+  } catch (error) {
+    return { name: `provider ${provider}`, ok: false, found: (error as Error).message };
+  }
+}
+
+/**
+ * The providers beside the CPU, none of which must be there. Each is tried in a process of its own: drivers write to stderr,
+ * and may end the process.
+ */
+function providers(): Check[] {
+  return nodeProviders.slice(1).map((provider) => {
+    const { status } = spawnSync(process.execPath, [process.argv[1]!, "doctor", "--provider", provider], {
+      stdio: "ignore",
+    });
+    const ok = status === 0;
+    const found = ok ? "runs" : `does not run here: nabla doctor --provider ${provider} says why`;
+    return { name: `provider ${provider}`, ok, found, optional: true };
   });
 }
 

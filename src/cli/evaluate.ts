@@ -5,6 +5,7 @@ import { nodeRuntime } from "../runtime/node.ts";
 import { promptFile } from "../train/prepare.ts";
 import { positiveList, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
+import { namedReward, shownHub } from "./hub.ts";
 import { withProgress } from "./progress.ts";
 import { quickstartPrompts } from "./quickstart-config.ts";
 import { table } from "./table.ts";
@@ -25,7 +26,7 @@ export function addEvaluate({ program, signal }: Cli): void {
     .description(
       "Measures reward, diversity, prompt agreement and, for a run, the distance to its pretrained model; in exact worlds also the distance to the exact target. The defaults repeat the measurement of the run's summary.json.",
     )
-    .argument("[model]", "run directory or diffusers folder", bundledModel)
+    .argument("[model]", "run directory, diffusers folder or hf:owner/name@revision", bundledModel)
     .option("--images-per-prompt <n>", "samples of each prompt; default: the run's, or 16", wholeNumber(2))
     .option("--seed <n>", "seed of the noise; default: the run's, or 1000", wholeNumber(0))
     .option(
@@ -51,10 +52,14 @@ Examples:
     )
     .action(async (model: string, flags: EvaluateFlags) => {
       const prompts = flags.prompts === undefined ? undefined : await promptFile(flags.prompts);
-      const opened = await openModel(model, {
-        prompts,
-        folderPrompts: await quickstartPrompts(),
-        reward: flags.reward,
+      const opened = await withProgress(0, async (progress) => {
+        const openHub = shownHub({ signal }, progress);
+        return openModel(model, {
+          prompts,
+          folderPrompts: await quickstartPrompts(),
+          reward: flags.reward === undefined ? undefined : await namedReward(flags.reward, openHub),
+          openHub,
+        });
       });
       const { evaluate, train } = opened.config;
       const { imagesPerPrompt = evaluate.imagesPerPrompt, seed = evaluate.seed } = flags;

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import { explicitHubId } from "../hub/index.ts";
 import { loraCard } from "../report/lora-card.ts";
 import { readSummary, writeFileAtomic } from "../run/index.ts";
 import { rewardList } from "../train/config.ts";
@@ -43,7 +44,9 @@ Examples:
       await refuseUsedFolder(out, "An export goes");
       const { lora, config } = await loraOfRun(run);
       const name = basename(resolve(run));
-      const baseModel = String(config.model.path);
+      const path = String(config.model.path);
+      const onHub = explicitHubId(path);
+      const baseModel = onHub?.name ?? path;
       const files = await writeLora(out, lora, format, { dtype: writtenFormat(dtype), name, baseModel });
       const sheet = join(run, "samples", "after.png");
       const sample = existsSync(sheet) ? "samples.png" : undefined;
@@ -53,7 +56,8 @@ Examples:
         format,
         weightFile: basename(files.at(-1)!),
         baseModel,
-        licence: await baseLicence(baseModel),
+        isOnHub: onHub !== undefined,
+        licence: await baseLicence(path),
         rewards: rewardList(config),
         objective: config.objective,
         finetune: config.finetune,

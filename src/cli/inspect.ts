@@ -1,16 +1,19 @@
+import { explicitHubId, fromHub } from "../hub/index.ts";
 import { showValue } from "../weights/show-value.ts";
 import type { Cli } from "./cli.ts";
 import { type Description, describePath } from "./describe-path.ts";
+import { shownHub } from "./hub.ts";
+import { withProgress } from "./progress.ts";
 import { table } from "./table.ts";
 
-export function addInspect({ program }: Cli): void {
+export function addInspect({ program, signal }: Cli): void {
   program
     .command("inspect")
     .summary("say what a file or folder of weights is")
     .description(
       "Says what a file or folder is: safetensors (also in shards), a file of torch.save, a diffusers folder, a run directory or an ONNX model; with architecture, number of parameters, number formats and metadata, and of a LoRA its dialect, rank and alpha. Nothing in a file is executed.",
     )
-    .argument("<path>", "file or folder")
+    .argument("<path>", "file, folder or hf:owner/name@revision, which is loaded first")
     .option("--json", "print {path, kind, …} to stdout", false)
     .addHelpText(
       "after",
@@ -23,7 +26,11 @@ Examples:
 `,
     )
     .action(async (path: string, { json }: { json: boolean }) => {
-      const described = await describePath(path);
+      const id = explicitHubId(path);
+      const local = await withProgress(0, async (progress) =>
+        id ? fromHub(await shownHub({ signal }, progress)(), id) : path,
+      );
+      const described = await describePath(local);
       const text = json ? JSON.stringify({ path, ...described }, null, 2) : linesOf(path, described);
       process.stdout.write(`${text}\n`);
     });

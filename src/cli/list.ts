@@ -25,7 +25,8 @@ const groups: Readonly<Record<string, readonly Kind[]>> = {
 
 /** An option in the words of JSON Schema. */
 interface Option {
-  type?: string;
+  type?: string | string[];
+  anyOf?: Option[];
   enum?: unknown[];
   default?: unknown;
   description?: string;
@@ -81,11 +82,15 @@ function optionsOf(schema: z.ZodType | undefined): { properties: Record<string, 
   return { properties: properties as Record<string, Option>, required };
 }
 
+/** "a | b" for its values, or its types where it has no list of values. */
+const typeOf = ({ enum: values, anyOf, type = "" }: Option): string =>
+  (values ?? anyOf?.map(typeOf) ?? [type].flat()).join(" | ");
+
 function withOptions({ kind, summary, options }: Kind): string {
   const { properties, required } = optionsOf(options);
   const rows = Object.entries(properties).map(([name, option]) => [
     `    ${name}`,
-    option.enum?.join(" | ") ?? option.type ?? "",
+    typeOf(option),
     option.default === undefined ? (required.includes(name) ? "required" : "") : `= ${JSON.stringify(option.default)}`,
     option.description ?? "",
   ]);

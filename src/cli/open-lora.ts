@@ -3,12 +3,16 @@ import { join } from "node:path";
 import { ConfigError } from "../core/errors.ts";
 import { shippedPath } from "../core/package-root.ts";
 import { trainedWeights } from "../evaluate/open-model.ts";
+import { isMadeUp } from "../models/onnx-modules.ts";
 import { readRunConfig } from "../run/index.ts";
 import { parseStoredConfig, type RunConfig } from "../train/config.ts";
 import { baseModules, checkFits, type Lora, type LoraModule, loraOf, readLora } from "../weights/index.ts";
 import { readJsonObject } from "../weights/parse-json.ts";
 
-/** The LoRA that a run has trained, with its configuration. Throws ConfigError for a run that trains no LoRA of a diffusers model. */
+/** Models whose LoRA has the module names that other tools know; an ONNX file keeps those that it was exported with. */
+const modelsWithModules = ["diffusers", "onnx"];
+
+/** The LoRA that a run has trained, with its configuration. Throws ConfigError for a run that trains none, or one of nameless modules. */
 export async function loraOfRun(run: string): Promise<{ lora: Lora; config: RunConfig }> {
   const stored = await readRunConfig(run);
   if ("task" in stored) {
@@ -18,12 +22,18 @@ export async function loraOfRun(run: string): Promise<{ lora: Lora; config: RunC
   }
   const config = parseStoredConfig(stored, join(run, "config.json"));
   const { mode, rank, alpha } = config.finetune;
-  if (config.model.kind !== "diffusers" || mode !== "lora") {
+  if (!modelsWithModules.includes(config.model.kind) || mode !== "lora") {
     throw new ConfigError(
-      `A LoRA comes from a run with model.kind: diffusers and finetune.mode: lora, but ${run} has ${config.model.kind} and ${mode}. nabla sample and nabla evaluate use the run as it is.`,
+      `A LoRA comes from a run with model.kind: diffusers or onnx and finetune.mode: lora, but ${run} has ${config.model.kind} and ${mode}. nabla sample and nabla evaluate use the run as it is.`,
     );
   }
   const found = loraOf({ tensors: await trainedWeights(run, config), metadata: {} }, run);
+  const nameless = Object.keys(found).find((name) => isMadeUp(name.split(".").slice(1).join(".")));
+  if (nameless) {
+    throw new ConfigError(
+      `Other tools find a module by its name, but the ONNX file of ${run} has only "${nameless}" for one. Export the network again so that nodes keep their names (torch.onnx.export does), and train on that. nabla sample and nabla evaluate use the run as it is.`,
+    );
+  }
   const modules = Object.entries(found).map(([name, module]): [string, LoraModule] => {
     return [name, { ...module, alpha: (alpha / rank) * module.rank }];
   });

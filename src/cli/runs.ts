@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
+import { parseConfig } from "../core/config.ts";
 import { ConfigError } from "../core/errors.ts";
 import { findCheckpoint, isLocked, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
 import type { Cli } from "./cli.ts";
@@ -43,12 +45,15 @@ async function findRuns(dir: string): Promise<Listed[]> {
   return Promise.all(paths.sort().map(describeRun));
 }
 
+/** What the list shows of a configuration; a pretraining has a task and no objective. */
+const configSchema = z.looseObject({
+  task: z.string().optional(),
+  objective: z.looseObject({ kind: z.string().optional() }).optional(),
+  train: z.looseObject({ updates: z.number().optional() }).optional(),
+});
+
 async function describeRun(run: string): Promise<Listed> {
-  const config = (await readRunConfig(run)) as {
-    task?: string;
-    objective?: { kind?: string };
-    train?: { updates?: number };
-  };
+  const config = parseConfig(configSchema, await readRunConfig(run), join(run, "config.json"));
   const updates = config.train?.updates ?? 0;
   const update = (await findCheckpoint(run))?.step ?? 0;
   const summary = existsSync(join(run, "summary.json")) ? await readSummary(run) : undefined;

@@ -8,12 +8,20 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
   const rows: Row[] = [
     ["reward", before.reward, after.reward],
     ["reward std", before.rewardStd, after.rewardStd],
+    ...Object.entries(before.rewardParts ?? {}).map(([part, mean]): Row => [part, mean, after.rewardParts?.[part]]),
     ["diversity", before.diversity, after.diversity],
   ];
   if (before.diversityThirdParty !== undefined)
     rows.push(["diversity, third-party feature (MobileNetV2)", before.diversityThirdParty, after.diversityThirdParty]);
   if (before.promptAgreement !== undefined)
     rows.push(["prompt agreement", before.promptAgreement, after.promptAgreement]);
+  if (after.elbo !== undefined) {
+    rows.push(
+      ["ELBO", before.elbo, after.elbo],
+      ["importance ESS, share", before.importanceEss, after.importanceEss],
+      ["path KL", before.pathKl, after.pathKl],
+    );
+  }
   rows.push(["distance to prior", after.priorDistanceFloor, after.priorDistance]);
   const text = [
     numbers(["", "before", "after"], rows),

@@ -2,12 +2,13 @@ import type { ConfigData } from "../core/config.ts";
 import { finishAlignedRun } from "../evaluate/aligned-run.ts";
 import { writeReport } from "../report/index.ts";
 import { openRunDirectory } from "../run/index.ts";
-import { nodeRuntime } from "../runtime/node.ts";
 import { type RunConfig, readConfig } from "../train/config.ts";
-import { prepare } from "../train/prepare.ts";
+import { prepareMeasured } from "../train/measured-rewards.ts";
 import { collect } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
+import { namedReward, shownHub } from "./hub.ts";
 import { Interrupted, isAbort, resumeCommand } from "./interrupted.ts";
+import { openRuntime } from "./open-runtime.ts";
 import { withProgress } from "./progress.ts";
 import { summaryTable } from "./summary-table.ts";
 
@@ -31,8 +32,8 @@ export function addTrain(cli: Cli): void {
     .argument("<config>", "YAML file, for example configs/worlds/ring8.yaml")
     .requiredOption("--out <dir>", "run directory; must be empty without --resume")
     .option("--set <key=value...>", "override a key of the configuration; repeatable", collect, [])
-    .option("--model <path>", "folder of the model, instead of the configuration's")
-    .option("--reward <kind>", "kind of the reward, instead of the configuration's")
+    .option("--model <path>", "diffusers folder or hf:owner/name@revision, instead of the configuration's model")
+    .option("--reward <kind>", "kind, ONNX file, folder or hf:owner/name@revision, instead of the configuration's")
     .option("--checkpoint-every <n>", "updates between checkpoints")
     .option("--resume", "go on from the last checkpoint in DIR", false)
     .option("--json", "print summary.json to stdout", false)
@@ -48,23 +49,35 @@ Examples:
     )
     .action(async (path: string, flags: TrainFlags) => {
       const every = flags.checkpointEvery ? [`train.checkpointEvery=${flags.checkpointEvery}`] : [];
-      const named: ConfigData = {
+      const layer: ConfigData = {
         ...(flags.model && { model: { kind: "diffusers", path: flags.model } }),
-        ...(flags.reward && { reward: { kind: flags.reward } }),
+        ...(flags.reward && { reward: await named(cli, flags.reward) }),
       };
-      const config = await readConfig(path, { named, set: [...flags.set, ...every] });
+      const config = await readConfig(path, { named: layer, set: [...flags.set, ...every] });
       await trainAndReport(cli, config, flags.out, flags);
     });
 }
 
+const named = ({ signal }: Cli, reward: string) =>
+  withProgress(0, (progress) => namedReward(reward, shownHub({ signal }, progress)));
+
 /** Runs a finetuning with progress on stderr, then the table and the report. */
 export async function trainAndReport(
   { signal }: Cli,
-  config: RunConfig,
+  given: RunConfig,
   out: string,
   { resume, json }: { resume: boolean; json: boolean },
 ): Promise<void> {
-  const parts = await prepare(config); // first, so that what does not fit leaves no folder behind
+  const runtime = await openRuntime(given.train);
+  // First, so that what does not fit leaves no folder behind.
+  const { config, parts } = await withProgress(0, (progress) =>
+    prepareMeasured(given, runtime, {
+      out,
+      signal,
+      openHub: shownHub({ signal }, progress),
+      onProgress: (fraction) => progress.measuring("rewards", fraction),
+    }),
+  );
   const directory = await openRunDirectory(out, config, { resume });
   try {
     const summary = await withProgress(config.train.updates, (progress) =>
@@ -72,7 +85,7 @@ export async function trainAndReport(
         {
           config,
           parts,
-          runtime: nodeRuntime({ threads: config.train.threads }),
+          runtime,
           directory,
           signal,
           onStage: progress.measuring,

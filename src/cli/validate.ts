@@ -9,10 +9,10 @@ import { validationDocument, worldSection } from "../evaluate/validation-table.t
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { writeReport } from "../report/index.ts";
 import { type RunSummary, writeFileAtomic, writeJsonAtomic } from "../run/index.ts";
-import { nodeRuntime } from "../runtime/node.ts";
 import { wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import { Interrupted, isAbort } from "./interrupted.ts";
+import { openRuntime } from "./open-runtime.ts";
 import { withProgress } from "./progress.ts";
 
 interface ValidateFlags {
@@ -99,9 +99,10 @@ async function trainWithProgress({ signal }: Cli, run: PlannedRun, place: string
   process.stderr.write(`${place}  ${world}, ${method}, seed ${seed}\n`);
   const stopped = () => new Interrupted("Stopped; finished runs are kept. The same command goes on from here.");
   try {
+    const runtime = await openRuntime(config.train);
     const summary = await withProgress(config.train.updates, (progress) =>
       trainPlanned(run, {
-        runtime: nodeRuntime({ threads: config.train.threads }),
+        runtime,
         signal,
         onStage: progress.measuring,
         onEvent: progress.show,

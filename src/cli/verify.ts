@@ -39,7 +39,7 @@ Examples:
     )
     .action(async (a: string, b: string, { base, tolerance, json }: VerifyFlags) => {
       const differences = compareLoras(await openLora(a, base), await openLora(b, base));
-      const worst = Math.max(...differences.map(({ difference }) => difference));
+      const worst = differences.reduce((largest, { difference }) => Math.max(largest, difference), 0);
       const same = worst <= tolerance;
       if (!same) process.exitCode = 1;
       const rows = differences.map(({ module, difference }) => [module, difference.toExponential(2)]);

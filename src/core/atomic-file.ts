@@ -15,13 +15,16 @@ export const isTemporary = (name: string): boolean => /\.tmp-\d+-\d+$/.test(name
  * Writes a file so that a reader, or a crash at any moment, finds the old content or the new one: to a temporary file,
  * flushed to disk, then renamed.
  */
-export async function writeFileAtomic(path: string, content: string | Iterable<Uint8Array>): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  content: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const temporary = temporaryName(path);
   try {
     const file = await open(temporary, "w");
     try {
       if (typeof content === "string") await file.writeFile(content);
-      else for (const part of content) await writeAll(file, part);
+      else for await (const part of content) await writeAll(file, part);
       await file.sync();
     } finally {
       await file.close();

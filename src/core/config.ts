@@ -1,31 +1,48 @@
-import { readFile } from "node:fs/promises";
 import { parse as parseYaml } from "yaml";
-import { z } from "zod";
-import { ConfigError } from "./errors.ts";
+import { readBoundedText } from "./bounded-file.ts";
+import { ConfigError, NablaError } from "./errors.ts";
+import { MAX_JSON_DEPTH } from "./json-depth.ts";
 import { nearest } from "./nearest.ts";
+import type { ConfigData } from "./parse-config.ts";
 
-/** Plain data as YAML and JSON hold it. */
-export type ConfigData = { [key: string]: unknown };
+export { type ConfigData, parseConfig } from "./parse-config.ts";
 
 const isMapping = (value: unknown): value is ConfigData =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Reads a YAML (or JSON) configuration file: a mapping at the top. Throws ConfigError with file and place. */
+/**
+ * Reads a YAML (or JSON) configuration file: a mapping at the top, at most 64 levels deep. Throws ConfigError with file and
+ * place, FormatError for a file that is too large or no text.
+ */
 export async function readConfigFile(path: string): Promise<ConfigData> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readBoundedText(path, "a configuration");
   } catch (error) {
+    if (error instanceof NablaError) throw error;
     throw new ConfigError(`The configuration file ${path} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
   }
   let data: unknown;
   try {
-    data = parseYaml(text);
+    data = parseYaml(text, { logLevel: "error" });
   } catch (error) {
     throw new ConfigError(`${path} is not valid YAML: ${(error as Error).message}`);
   }
   if (!isMapping(data)) throw new ConfigError(`${path} must hold a mapping of keys at the top, such as "model: …".`);
+  checkPlain(data, path, 0);
   return data;
+}
+
+/** Refuses what YAML can say and JSON cannot: an alias to what it stands in, and `__proto__`, which is no key here. */
+function checkPlain(value: unknown, path: string, depth: number): void {
+  if (depth > MAX_JSON_DEPTH) {
+    throw new ConfigError(
+      `${path}: a configuration is at most ${MAX_JSON_DEPTH} levels deep, but this is deeper, or has an alias (*name) inside of what it names.`,
+    );
+  }
+  if (typeof value !== "object" || value === null) return;
+  if (Object.hasOwn(value, "__proto__")) throw new ConfigError(`${path}: __proto__ is no key of a configuration.`);
+  for (const item of Object.values(value)) checkPlain(item, path, depth + 1);
 }
 
 /**
@@ -73,54 +90,12 @@ export function mergeConfig(base: ConfigData, over: ConfigData): ConfigData {
 const sameKind = (before: ConfigData, after: ConfigData): boolean =>
   before.kind === undefined || after.kind === undefined || before.kind === after.kind;
 
-/** Checks data against a schema. Every problem becomes one line: key, what was expected, what came, nearest known name. */
-export function parseConfig<T>(schema: z.ZodType<T>, data: unknown, source: string): T {
-  const result = schema.safeParse(data);
-  if (result.success) return result.data;
-  const lines = result.error.issues.flatMap((issue) => describeIssue(issue, schema, data));
-  throw new ConfigError(`${source}:\n${lines.map((line) => `  ${line}`).join("\n")}`);
-}
-
-function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown): string[] {
-  const key = issue.path.join(".") || "(top level)";
-  const came =
-    JSON.stringify(issue.path.reduce<unknown>((v, k) => (v as ConfigData)?.[k as string], data)) ?? "nothing";
-  if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(schema, issue.path);
-    return issue.keys.map((unknown) => {
-      const guess = nearest(unknown, known);
-      const path = [...issue.path, unknown].join(".");
-      return `${path}: unknown key${guess ? `; did you mean "${guess}"?` : ""}${known.length > 0 ? ` Known keys here: ${known.join(", ")}.` : ""}`;
-    });
-  }
-  return [`${key}: ${issue.message}, but ${came} came.`];
-}
-
-/** Keys of the object schema at `path`, looking through defaults and optionals. */
-function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let level: unknown = schema;
-  const unwrap = (value: unknown): unknown => {
-    let inner = value;
-    while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
-      inner = inner.unwrap();
-    }
-    return inner;
-  };
-  for (const key of path) {
-    const object = unwrap(level);
-    if (!(object instanceof z.ZodObject)) return [];
-    level = object.shape[key as string];
-  }
-  const object = unwrap(level);
-  return object instanceof z.ZodObject ? Object.keys(object.shape) : [];
-}
-
 /** Splits `{ kind, …options }` and finds the kind; an unknown one is an error with the nearest known name. */
 export function kindOf<K extends { kind: string }>(what: string, kinds: readonly K[], given: unknown): [K, ConfigData] {
   const names = kinds.map(({ kind }) => kind);
   if (!isMapping(given) || typeof given.kind !== "string") {
     throw new ConfigError(
-      `${what}: needs { kind: … } with one of ${names.join(", ")}, but ${JSON.stringify(given)} came.`,
+      `${what}: needs { kind: … } with one of ${names.join(", ")}, but ${(JSON.stringify(given) ?? "nothing").slice(0, 200)} came.`,
     );
   }
   const { kind, ...options } = given;
@@ -128,6 +103,6 @@ export function kindOf<K extends { kind: string }>(what: string, kinds: readonly
   if (found) return [found, options];
   const guess = nearest(kind as string, names);
   throw new ConfigError(
-    `${what}.kind: unknown kind "${kind}"${guess ? `; did you mean "${guess}"?` : "."} Known: ${names.join(", ")}. (nabla list shows them all)`,
+    `${what}.kind: unknown kind "${(kind as string).slice(0, 100)}"${guess ? `; did you mean "${guess}"?` : "."} Known: ${names.join(", ")}. (nabla list shows them all)`,
   );
 }

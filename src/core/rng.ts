@@ -39,6 +39,8 @@ export const purposes = {
   reward: 14,
   /** Subsets, bootstrap and projections inside a metric. */
   metric: 15,
+  /** Sampler noise of the pretrained samples that a reward is normalised by, steps as for rollout. */
+  normalization: 16,
 } as const;
 
 export type Purpose = keyof typeof purposes;

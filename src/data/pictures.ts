@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { readBoundedText } from "../core/bounded-file.ts";
 import { FormatError } from "../core/errors.ts";
+import { parseJson } from "../core/parse-json.ts";
 import { decodePng, type RasterImage } from "../images/index.ts";
 import { BACKGROUNDS, oklabOf } from "./backgrounds.ts";
 
@@ -60,8 +62,9 @@ export const CELL = 64; // pixels
 /** Loads a folder of sprite sheets with its index.json. Throws FormatError if the two do not agree. */
 export async function loadPictures(dir: string): Promise<PictureSet> {
   const path = join(dir, "index.json");
-  const parsed = indexSchema.safeParse(JSON.parse(await readFile(path, "utf8")));
-  if (!parsed.success) throw new FormatError(`${path} is no picture index: ${z.prettifyError(parsed.error)}`);
+  const parsed = indexSchema.safeParse(parseJson(await readBoundedText(path, "a picture index"), path));
+  if (!parsed.success)
+    throw new FormatError(`${path} is no picture index: ${z.prettifyError(parsed.error).slice(0, 1000)}`);
   const { animals, styles, columns, pictures } = parsed.data;
   const sheets = new Map<string, RasterImage>();
   for (const { sheet } of styles) {
@@ -74,13 +77,17 @@ export async function loadPictures(dir: string): Promise<PictureSet> {
       const label = animals.indexOf(animal);
       const style = styles.findIndex((candidate) => candidate.style === styleName);
       if (label < 0 || style < 0) {
-        throw new FormatError(`${path} has a picture of "${animal}" in "${styleName}", but does not list both names.`);
+        throw new FormatError(
+          `${path} has a picture of ${shown(animal)} in ${shown(styleName)}, but does not list both names.`,
+        );
       }
       const rgba = cutCell(sheets.get(styles[style]!.sheet)!, cell, columns, styles[style]!.sheet);
       return { animal, label, style, view, icon, filtered: filterPremultiplied(rgba), contrast: rimContrast(rgba) };
     }),
   };
 }
+
+const shown = (name: string): string => JSON.stringify(name.slice(0, 100));
 
 /** The same set with only the pictures of one split; indices of animals and styles stay. */
 export function splitOf(set: PictureSet, split: PictureStyle["split"]): PictureSet {

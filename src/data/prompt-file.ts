@@ -1,12 +1,12 @@
-import { open } from "node:fs/promises";
 import { extname } from "node:path";
+import { MAX_TEXT_BYTES, readBounded } from "../core/bounded-file.ts";
 import { ConfigError, FormatError } from "../core/errors.ts";
 import type { FoundPrompt, PromptSource } from "./prompt-column.ts";
 import { csvPrompts } from "./prompt-csv.ts";
 import { jsonlPrompts, jsonPrompts, typeName } from "./prompt-json.ts";
 
 /** About 100,000 prompts; a larger file is more likely another file. */
-export const MAX_PROMPT_FILE_BYTES = 2 ** 24;
+export const MAX_PROMPT_FILE_BYTES = MAX_TEXT_BYTES;
 
 type PromptReader = (text: string, source: PromptSource) => Iterable<FoundPrompt>;
 
@@ -27,7 +27,7 @@ export async function readPromptFile(
   path: string,
   { column }: { column?: string | undefined } = {},
 ): Promise<string[]> {
-  return parsePrompts(await readBounded(path), { name: path, column });
+  return parsePrompts(await readBounded(path, MAX_PROMPT_FILE_BYTES, "a prompt file"), { name: path, column });
 }
 
 /** The prompts in the bytes of a file; the extension of `name` says how they are written. */
@@ -83,25 +83,4 @@ function badLine(bytes: Uint8Array): number {
     }
   }
   return line;
-}
-
-/** Reads no more than the bound, also where a pipe or a device tells no size. */
-async function readBounded(path: string): Promise<Uint8Array> {
-  const file = await open(path);
-  try {
-    let { size } = await file.stat();
-    if (size <= MAX_PROMPT_FILE_BYTES) {
-      const chunks: Uint8Array[] = [];
-      const stream = file.createReadStream({ end: MAX_PROMPT_FILE_BYTES, autoClose: false }); // end: the last byte's place
-      for await (const chunk of stream) chunks.push(chunk as Uint8Array);
-      const bytes = Buffer.concat(chunks);
-      if (bytes.length <= MAX_PROMPT_FILE_BYTES) return bytes;
-      size = bytes.length;
-    }
-    throw new FormatError(
-      `${path}: a prompt file has at most ${MAX_PROMPT_FILE_BYTES} bytes, but this has ${size} or more.`,
-    );
-  } finally {
-    await file.close();
-  }
 }

@@ -1,9 +1,10 @@
 import { ConfigError, FormatError } from "../core/errors.ts";
+import { parseJson } from "../core/parse-json.ts";
 import { type FoundPrompt, type PromptSource, promptColumn } from "./prompt-column.ts";
 
 /** The prompts of a JSON file: a list of texts, or of objects with a key for the prompt. Throws FormatError, ConfigError. */
 export function* jsonPrompts(text: string, source: PromptSource): Generator<FoundPrompt> {
-  const records = parse(text, source.name);
+  const records = parseJson(text, source.name);
   if (!Array.isArray(records)) {
     throw new FormatError(`${source.name}: a JSON file of prompts is a list, but ${typeName(records)} came.`);
   }
@@ -16,7 +17,7 @@ export function* jsonPrompts(text: string, source: PromptSource): Generator<Foun
 export function* jsonlPrompts(text: string, source: PromptSource): Generator<FoundPrompt> {
   for (const [index, line] of text.split("\n").entries()) {
     const where = `${source.name}: line ${index + 1}`;
-    if (line.trim() !== "") yield promptOfRecord(parse(line, where), source, where);
+    if (line.trim() !== "") yield promptOfRecord(parseJson(line, where), source, where);
   }
 }
 
@@ -35,34 +36,6 @@ function promptOfRecord(record: unknown, { column }: PromptSource, where: string
     where,
   );
   return { value: entries[index]![1], where };
-}
-
-/** Deeper than any list of prompts; the parser needs more than linear time for millions of open brackets. */
-const MAX_DEPTH = 64;
-
-function parse(text: string, where: string): unknown {
-  if (isDeeper(text, MAX_DEPTH)) {
-    throw new FormatError(`${where}: JSON of prompts is nested at most ${MAX_DEPTH} levels deep, but this is deeper.`);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`${where} is not valid JSON (${(cause as Error).message}).`, { cause });
-  }
-}
-
-function isDeeper(text: string, most: number): boolean {
-  const special = /["\\[\]{}]/g;
-  let depth = 0;
-  let inString = false;
-  for (let met = special.exec(text); met !== null; met = special.exec(text)) {
-    const [character] = met;
-    if (character === '"') inString = !inString;
-    else if (character === "\\") special.lastIndex++;
-    else if (!inString) depth += character === "[" || character === "{" ? 1 : -1;
-    if (depth > most) return true;
-  }
-  return false;
 }
 
 /** The JSON type of a value, as it reads in a sentence. */

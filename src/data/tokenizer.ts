@@ -1,8 +1,12 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { readBoundedText } from "../core/bounded-file.ts";
 import { FormatError } from "../core/errors.ts";
+import { isJsonObject, parseJson } from "../core/parse-json.ts";
 import { BOS, clipTokenizerJson, EOS, parseMerges, type Vocabulary } from "./clip-tokenizer.ts";
+import { checkTokenizerJson } from "./tokenizer-json.ts";
+
+const MAX_TOKENIZER_BYTES = 2 ** 26; // the largest have some 250,000 tokens
 
 /** Turns prompts into token ids for a CLIP text encoder. */
 export interface PromptTokenizer {
@@ -28,7 +32,10 @@ export async function loadTokenizer(dir: string): Promise<PromptTokenizer> {
   const tokenizer = buildTokenizer(json, config, dir);
   const idOf = (token: string): number => {
     const id = tokenizer.token_to_id(token);
-    if (id === undefined) throw new FormatError(`${dir} is no CLIP tokenizer: its vocabulary lacks "${token}".`);
+    if (id === undefined)
+      throw new FormatError(
+        `${dir} is no CLIP tokenizer: its vocabulary lacks ${JSON.stringify(token.slice(0, 100))}.`,
+      );
     return id;
   };
   const bosId = idOf(BOS);
@@ -42,7 +49,7 @@ export async function loadTokenizer(dir: string): Promise<PromptTokenizer> {
     encode(prompts, maxLength) {
       const ids = new Int32Array(prompts.length * maxLength).fill(padId); // [B, maxLength]
       prompts.forEach((prompt, row) => {
-        const words = tokenizer.encode(prompt, { add_special_tokens: false }).ids.slice(0, maxLength - 2);
+        const words = wordsOf(tokenizer, prompt, dir).slice(0, maxLength - 2);
         ids.set([bosId, ...words, eosId], row * maxLength);
       });
       return ids;
@@ -50,11 +57,28 @@ export async function loadTokenizer(dir: string): Promise<PromptTokenizer> {
   };
 }
 
+/** Ids of the tokens of a prompt, without BOS and EOS. */
+function wordsOf(tokenizer: Tokenizer, prompt: string, dir: string): readonly number[] {
+  let ids: readonly unknown[];
+  try {
+    ({ ids } = tokenizer.encode(prompt, { add_special_tokens: false }));
+  } catch (cause) {
+    throw new FormatError(`The tokenizer ${dir} fails on a prompt: ${(cause as Error).message.slice(0, 200)}.`, {
+      cause,
+    });
+  }
+  if (ids.every((id): id is number => typeof id === "number")) return ids;
+  throw new FormatError(`The tokenizer ${dir} has no token for a part of a prompt, nor one for unknown parts.`);
+}
+
 function buildTokenizer(json: object, config: object, dir: string): Tokenizer {
+  checkTokenizerJson(json, `The tokenizer.json of ${dir}`);
   try {
     return new Tokenizer(json, config);
   } catch (cause) {
-    throw new FormatError(`The tokenizer.json of ${dir} cannot be read: ${(cause as Error).message}.`, { cause });
+    throw new FormatError(`The tokenizer.json of ${dir} cannot be read: ${(cause as Error).message.slice(0, 200)}.`, {
+      cause,
+    });
   }
 }
 
@@ -65,6 +89,10 @@ async function fromVocabulary(dir: string): Promise<object> {
     throw new FormatError(
       `A tokenizer folder has tokenizer.json, or vocab.json and merges.txt, but ${dir} has neither.`,
     );
+  }
+  for (const [token, id] of Object.entries(vocabulary)) {
+    if (!Number.isSafeInteger(id))
+      throw new FormatError(`${dir}/vocab.json: the id of ${JSON.stringify(token.slice(0, 100))} is no whole number.`);
   }
   return clipTokenizerJson(vocabulary as Vocabulary, parseMerges(merges));
 }
@@ -79,17 +107,15 @@ function contentOf(token: unknown): string | undefined {
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
   const text = await readText(path);
   if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`${path} is not JSON: ${(cause as Error).message}.`, { cause });
-  }
+  const json = parseJson(text, path);
+  if (!isJsonObject(json)) throw new FormatError(`${path}: a JSON object is needed, but this is none.`);
+  return json;
 }
 
 /** The text of a file, or undefined when there is no such file. */
 async function readText(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return await readBoundedText(path, "a file of a tokenizer", MAX_TOKENIZER_BYTES);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

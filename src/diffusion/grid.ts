@@ -3,22 +3,26 @@ import { diffusionLevel, type Level } from "./level.ts";
 import { alphasCumprod, type NoiseSchedule } from "./schedule.ts";
 
 /** Which train times a sampler of T steps visits. All end at train time 0, never at a state without noise. */
-export const grids = ["leading", "trailing", "karras"] as const;
+export const grids = ["leading", "trailing", "linspace", "karras", "log-snr"] as const;
 export type Grid = (typeof grids)[number];
 
 /**
  * The T + 1 levels of a chain in sampling order, i = 0 noise … T clean.
  * - `leading`: train times (T−1−i)·⌊N/T⌋ + 1, then 0 (diffusers' "leading" with offset 1);
  * - `trailing`: train times N − i·N/T − 1, rounded half to even, then 0 (diffusers' "trailing");
+ * - `linspace`: T + 1 train times equally spaced from N−1 to 0, rounded half to even (diffusers' default for DPM-Solver);
  * - `karras`: noise-to-signal ratios equally spaced in their 7th root [karras2022edm], from train time N−1 to 0. Train
- *   times are fractional. diffusers spaces T values and appends the last one again, which gives a step without length.
+ *   times are fractional. diffusers spaces T values and appends the last one again, which gives a step without length;
+ * - `log-snr`: the same with their logarithms equally spaced [lu2022dpmsolver].
  *
  * Throws ConfigError when there are more steps than the train times allow.
  */
 export function gridLevels(grid: Grid, steps: number, schedule: NoiseSchedule): Level[] {
   const alphaBar = alphasCumprod(schedule);
   const levels =
-    grid === "karras" ? karras(steps, alphaBar) : times(grid, steps, alphaBar.length).map((t) => levelAt(t, alphaBar));
+    grid === "karras" || grid === "log-snr"
+      ? byRatio(steps, alphaBar, spacings[grid])
+      : times(grid, steps, alphaBar.length).map((t) => levelAt(t, alphaBar));
   checkLevels(levels);
   return levels;
 }
@@ -36,7 +40,7 @@ export function checkLevels(levels: readonly Level[]): void {
   levels.forEach(({ t, alphaBar }, i) => {
     if (!(alphaBar < 1)) {
       throw new ConfigError(
-        `Every level of a time grid needs noise (alphaBar < 1), or the step before it has std 0 and no score; level ${i} (t = ${t}) has alphaBar ${alphaBar}. End at train time 0 of a schedule with betaStart > 0, as the grids leading, trailing and karras do.`,
+        `Every level of a time grid needs noise (alphaBar < 1), or the step before it has std 0 and no score; level ${i} (t = ${t}) has alphaBar ${alphaBar}. End at train time 0 of a schedule with betaStart > 0, as the grids ${grids.join(", ")} do.`,
       );
     }
     if (!(alphaBar > 0)) {
@@ -52,13 +56,15 @@ export function checkLevels(levels: readonly Level[]): void {
   });
 }
 
-function times(grid: "leading" | "trailing", steps: number, trainSteps: number): number[] {
-  const stride = Math.floor(trainSteps / steps);
-  const time =
-    grid === "leading"
-      ? (i: number) => (steps - 1 - i) * stride + 1
-      : (i: number) => roundHalfEven(trainSteps - (i * trainSteps) / steps) - 1;
-  const visited = Array.from({ length: steps }, (_, i) => time(i));
+/** Train time of state i < T, for T steps on N train times. */
+const timeOf = {
+  leading: (i: number, T: number, N: number) => (T - 1 - i) * Math.floor(N / T) + 1,
+  trailing: (i: number, T: number, N: number) => roundHalfEven(N - (i * N) / T) - 1,
+  linspace: (i: number, T: number, N: number) => roundHalfEven(((N - 1) * (T - i)) / T),
+};
+
+function times(grid: keyof typeof timeOf, steps: number, trainSteps: number): number[] {
+  const visited = Array.from({ length: steps }, (_, i) => timeOf[grid](i, steps, trainSteps));
   if (visited.some((t) => t < 1 || t >= trainSteps)) {
     throw new ConfigError(
       `The ${grid} grid visits ${steps} different train times from 1 to ${trainSteps - 1}, which ${steps} steps do not fit. Use fewer sampler.steps.`,
@@ -77,12 +83,18 @@ function roundHalfEven(value: number): number {
 
 const RHO = 7;
 
-function karras(steps: number, alphaBar: Float64Array): Level[] {
+/** Functions of the noise-to-signal ratio that are equally spaced, with their inverses. */
+const spacings = {
+  karras: { of: (ratio: number) => ratio ** (1 / RHO), inverse: (y: number) => y ** RHO },
+  "log-snr": { of: Math.log, inverse: Math.exp },
+};
+
+function byRatio(steps: number, alphaBar: Float64Array, { of, inverse }: (typeof spacings)["karras"]): Level[] {
   const ratios = alphaBar.map((power) => Math.sqrt((1 - power) / power)); // increases with t
-  const from = ratios[ratios.length - 1]! ** (1 / RHO);
-  const to = ratios[0]! ** (1 / RHO);
+  const from = of(ratios[ratios.length - 1]!);
+  const to = of(ratios[0]!);
   return Array.from({ length: steps + 1 }, (_, i) => {
-    const ratio = (from + ((to - from) * i) / steps) ** RHO;
+    const ratio = inverse(from + ((to - from) * i) / steps);
     return diffusionLevel(timeOfRatio(ratio, ratios), 1 / (1 + ratio * ratio));
   });
 }

@@ -11,6 +11,7 @@ import type { ExactPoints } from "./exact.ts";
 import { exactOfRun } from "./exact-of-run.ts";
 import { type Judges, openJudges } from "./judges.ts";
 import { type Measured, measureModel, measuringBlock, priorDistances } from "./measure.ts";
+import { measuredBeta } from "./path-summary.ts";
 import { writePairs } from "./sample-pairs.ts";
 
 export interface AlignedRunOptions {
@@ -55,8 +56,9 @@ export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<Tr
         seed: config.evaluate.seed + 2,
         block,
         judges,
+        beta: measuredBeta(config),
       });
-      const { images: _, seeds: __, ...numbers } = summary;
+      const { images: _, seeds: __, rewardParts: ___, ...numbers } = summary;
       return numbers;
     },
   });
@@ -109,6 +111,7 @@ const measurer =
       seed,
       block: measuringBlock(parts, config.train.block),
       judges,
+      beta: measuredBeta(config),
       onProgress: (fraction) => onStage?.(stage, fraction),
       signal,
     });

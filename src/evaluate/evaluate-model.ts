@@ -12,12 +12,13 @@ import {
 import type { Measurement } from "../metrics/metric.ts";
 import { neighbours } from "../metrics/neighbours.ts";
 import { noReward } from "../rewards/no-reward.ts";
-import type { ExactReference, ExactSummary } from "../run/index.ts";
+import type { ExactReference, ExactSummary, ModelSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { exactOfRun } from "./exact-of-run.ts";
 import { openJudges } from "./judges.ts";
 import { type Measured, measureModel, measuringBlock } from "./measure.ts";
 import type { OpenedModel } from "./open-model.ts";
+import { measuredBeta } from "./path-summary.ts";
 import { type TiltedReference, tiltedReference } from "./tilted.ts";
 
 export interface EvaluateOptions {
@@ -58,6 +59,7 @@ export async function evaluateModel(
       seed: atSeed,
       block: measuringBlock(parts, config.train.block),
       judges,
+      beta: weights && measuredBeta(config),
       onProgress: (fraction) => onStage?.(stage, fraction),
       signal,
     });
@@ -68,6 +70,7 @@ export async function evaluateModel(
     diversity: diversity(measured.features),
     vendi: vendiScore(measured.features),
     ...(measured.thirdPartyFeatures && { diversityThirdParty: diversity(measured.thirdPartyFeatures) }),
+    ...pathMetrics(measured.summary),
     ...(agreement !== undefined && {
       promptAgreement: { value: agreement, std: Math.sqrt(agreement * (1 - agreement)), n },
     }),
@@ -84,6 +87,12 @@ export async function evaluateModel(
     metrics: { ...metrics, priorDistance, ...prior, ...(exact && exactMetrics(exact.summary, exact.samples)) },
     ...tiltedBy(pretrained),
   };
+}
+
+/** Of a run on a chain with noise. */
+function pathMetrics({ elbo, importanceEss, pathKl, images: n }: ModelSummary): Record<string, EvaluatedMetric> {
+  if (elbo === undefined) return {};
+  return { elbo: { value: elbo, n }, importanceEss: { value: importanceEss!, n }, pathKl: { value: pathKl!, n } };
 }
 
 /**
@@ -118,5 +127,6 @@ function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedM
     withinStdRatio: four("withinStdRatio"),
     elbo: { value: exact.elbo, n },
     importanceEss: { value: exact.importanceEss, n },
+    ...(exact.pathKl !== undefined && { pathKl: { value: exact.pathKl, n } }),
   };
 }

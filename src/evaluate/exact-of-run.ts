@@ -2,9 +2,10 @@ import type { NamedArrays } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { rewardsByPrompt, type SamplingParts } from "../train/prepare.ts";
-import { isObjectiveValue, type TrainConfig } from "../train/values.ts";
+import type { TrainConfig } from "../train/values.ts";
 import { exactSummary } from "./exact.ts";
 import { measuringBlock } from "./measure.ts";
+import { measuredBeta } from "./path-summary.ts";
 
 export interface ExactRunOptions {
   samples: number;
@@ -15,7 +16,8 @@ export interface ExactRunOptions {
 
 /**
  * `exactSummary` for the target that a run's objective aims at. Undefined outside exact worlds, for a reward without a
- * closed form, and for a prior strength other than 1, whose target has none.
+ * closed form, for a prior strength other than 1, whose target has none, and for chains with a step that has no noise, whose
+ * paths have no density.
  */
 export async function exactOfRun(
   runtime: Runtime,
@@ -24,10 +26,8 @@ export async function exactOfRun(
   policy: NamedArrays,
   { samples, seed, signal }: ExactRunOptions,
 ): ReturnType<typeof exactSummary> {
-  const { objective } = config;
-  const options = (isObjectiveValue(objective) ? objective.options : objective) as Record<string, number | undefined>;
-  const { beta = 1, priorStrength = 1 } = options;
-  if (parts.model.prior === undefined || priorStrength !== 1) return undefined;
+  const beta = measuredBeta(config);
+  if (parts.model.prior === undefined || beta === undefined || !parts.chain.stochastic) return undefined;
   return exactSummary(runtime, parts, await rewardsByPrompt(config), policy, {
     beta,
     samples,

@@ -1,16 +1,19 @@
 import { effectiveSampleSize, systematicResample } from "../core/importance.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
-import { energyDistance, modeTv, withinStd } from "../metrics/index.ts";
-import { modeWeights } from "../metrics/modes.ts";
-import { type ExactReward, type ExactTarget, exactTarget, rewardAt } from "../models/exact-target.ts";
+import { meanDistance } from "../metrics/energy-distance.ts";
+import { energyDistance, modeTv } from "../metrics/index.ts";
+import { pooledStd } from "../metrics/within-std.ts";
+import { type ExactReward, exactTarget, rewardAt } from "../models/exact-target.ts";
 import type { Mixture } from "../models/mixture.ts";
-import type { ExactMeasures, ExactReference, ExactSummary } from "../run/index.ts";
+import type { ExactMeasures, ExactReference, ExactSummary, PathMeasures } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import type { SamplingParts } from "../train/prepare.ts";
-import { logPathRatio } from "./path-ratio.ts";
+import { sampleComparing } from "./path-ratio.ts";
+import { pathMeasures } from "./path-summary.ts";
 import { samplePolicy } from "./sample-policy.ts";
+import { modesOf, type TargetModes } from "./target-modes.ts";
 
 /** Samples behind every exact measure, per prompt. */
 const LEAST_SAMPLES = 6000;
@@ -22,6 +25,9 @@ export interface ExactOptions {
   block: number;
   signal?: AbortSignal | undefined;
 }
+
+type Measures = ExactMeasures & PathMeasures;
+type Points = Float32Array | Float64Array;
 
 /** What was compared, for a picture: points [n, D] of the first prompt. */
 export interface ExactPoints {
@@ -43,7 +49,7 @@ export async function exactSummary(
 ): Promise<{ summary: ExactSummary; points: ExactPoints; samples: number } | undefined> {
   const { prior } = parts.model;
   if (!prior || Object.values(rewards).some((reward) => !reward)) return undefined;
-  const results: Record<string, ExactMeasures> = {};
+  const results: Record<string, Measures> = {};
   let points: ExactPoints | undefined;
   for (const [prompt, mixture] of Object.entries(prior)) {
     const { measures, points: own } = await measurePrompt(
@@ -71,18 +77,19 @@ async function measurePrompt(
   reward: ExactReward,
   policy: NamedArrays,
   { beta, samples, seed, block, signal }: ExactOptions,
-): Promise<{ measures: ExactMeasures; points: ExactPoints }> {
+): Promise<{ measures: Measures; points: ExactPoints }> {
   const n = Math.max(samples, LEAST_SAMPLES);
   const dimension = prior.means[0]!.length;
   const rng = new Rng(seed);
   const target = exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step: 0 });
   const again = exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step: 3 });
-  const request = { prompts: new Array<string>(n).fill(prompt), seed, purpose: "evaluation", block, signal } as const;
-  const paths = await samplePolicy(runtime, parts, policy, { ...request, keepStates: true });
-  const after = last(paths);
+  const prompts = new Array<string>(n).fill(prompt);
+  const request = { prompts, seed, purpose: "evaluation", block, signal } as const;
+  const { paths, ...finetuned } = await sampleComparing(runtime, parts, policy, request);
+  const after = last(finetuned);
   const before = last(await samplePolicy(runtime, parts, undefined, request));
 
-  const compare = (points: ArrayLike<number>): ExactReference => reference(points, target, prior, reward, dimension);
+  const compare = comparer(target.samples, modesOf(target, prior, rng), reward, dimension);
   const tilt = rewardsOf(before, reward, dimension).map((r) => beta * r);
   const chosen = systematicResample(tilt, n, rng, { purpose: "metric" });
   const tilted = Float32Array.from(
@@ -90,14 +97,10 @@ async function measurePrompt(
     (_, k) => before[chosen[Math.floor(k / dimension)]! * dimension + (k % dimension)]!,
   );
 
-  // w = exp(βr − log π_θ/π_#): the finetuned sampler corrected to the tilted one
-  const ratio = await logPathRatio(runtime, parts, paths, block);
-  const logWeights = rewardsOf(after, reward, dimension).map((r, k) => beta * r - ratio[k]!);
   return {
     measures: {
       ...compare(after),
-      elbo: mean(logWeights),
-      importanceEss: effectiveSampleSize(logWeights) / n,
+      ...pathMeasures(rewardsOf(after, reward, dimension), prompts, paths, beta),
       target: { ...compare(again.samples), meanReward: target.meanReward },
       floor: { ...compare(tilted), ess: effectiveSampleSize(tilt) },
       pretrained: compare(before),
@@ -106,39 +109,31 @@ async function measurePrompt(
   };
 }
 
-function reference(
-  points: ArrayLike<number>,
-  target: ExactTarget,
-  prior: Mixture,
-  reward: ExactReward,
-  dimension: number,
-): ExactReference {
-  const centers = target.mixture?.means ?? prior.means;
-  const weights = target.mixture?.weights ?? modeWeights(target.samples, centers);
-  return {
+/** Compares points with samples of the target; what these alone decide is computed once. */
+function comparer(samples: Float64Array, { centers, weights }: TargetModes, reward: ExactReward, dimension: number) {
+  const spread = meanDistance(samples, dimension);
+  const width = pooledStd(samples, centers);
+  return (points: Points): ExactReference => ({
     meanReward: mean(rewardsOf(points, reward, dimension)),
     modeTV: modeTv(points, centers, weights).value,
-    energyDistance: energyDistance(points, target.samples, dimension).value,
-    withinStdRatio: withinStd(points, target.samples, centers).value,
-  };
+    energyDistance: energyDistance(points, samples, dimension, spread).value,
+    withinStdRatio: pooledStd(points, centers) / width,
+  });
 }
 
 const last = ({ states }: Trajectories) => states[states.length - 1]!;
 
-const rewardsOf = (points: ArrayLike<number>, reward: ExactReward, dimension: number): Float64Array =>
+const rewardsOf = (points: Points, reward: ExactReward, dimension: number): Float64Array =>
   Float64Array.from({ length: points.length / dimension }, (_, k) =>
-    rewardAt(
-      Array.from({ length: dimension }, (_, d) => points[k * dimension + d]!),
-      reward,
-    ),
+    rewardAt(points.subarray(k * dimension, (k + 1) * dimension), reward),
   );
 
 const mean = (values: Float64Array): number => values.reduce((p, q) => p + q, 0) / values.length;
 
 /** The mean of every number over prompts. */
-function average(all: readonly ExactMeasures[]): ExactMeasures {
-  const over = (pick: (m: ExactMeasures) => number) => all.reduce((sum, m) => sum + pick(m), 0) / all.length;
-  const four = (pick: (m: ExactMeasures) => ExactReference): ExactReference => ({
+function average(all: readonly Measures[]): Measures {
+  const over = (pick: (m: Measures) => number) => all.reduce((sum, m) => sum + pick(m), 0) / all.length;
+  const four = (pick: (m: Measures) => ExactReference): ExactReference => ({
     meanReward: over((m) => pick(m).meanReward),
     modeTV: over((m) => pick(m).modeTV),
     energyDistance: over((m) => pick(m).energyDistance),
@@ -148,6 +143,7 @@ function average(all: readonly ExactMeasures[]): ExactMeasures {
     ...four((m) => m),
     elbo: over((m) => m.elbo),
     importanceEss: over((m) => m.importanceEss),
+    pathKl: over((m) => m.pathKl),
     target: four((m) => m.target),
     floor: { ...four((m) => m.floor), ess: over((m) => m.floor.ess) },
     pretrained: four((m) => m.pretrained),

@@ -9,8 +9,8 @@ export interface Judges {
   features(images: Float32Array): Promise<{ data: Float32Array; size: number }>;
   /** The same of a network by others, trained on other pictures. */
   thirdPartyFeatures?(images: Float32Array): Promise<{ data: Float32Array; size: number }>;
-  /** 1 where an image shows what its prompt asks for, else 0. [n] */
-  agreement?(images: Float32Array, prompts: readonly string[]): Promise<Float32Array>;
+  /** 1 where an image shows what its prompt asks for, else 0. [n]; undefined for prompts that it cannot judge. */
+  agreement?(images: Float32Array, prompts: readonly string[]): Promise<Float32Array | undefined>;
   /** Kernel of the distance to the pretrained model. */
   kernel: "polynomial" | "rbf";
 }
@@ -23,4 +23,4 @@ export const pointJudges = (model: Model): Judges => ({
 
 /** The judges that fit a model's samples. */
 export const openJudges = async (runtime: Runtime, model: Model, block: number): Promise<Judges> =>
-  model.prior ? pointJudges(model) : openPictureJudges(runtime, block);
+  model.prior ? pointJudges(model) : openPictureJudges(runtime, block, model.imageShape);

@@ -2,9 +2,11 @@ import type { NamedArrays } from "../core/named-arrays.ts";
 import { diversity, kernelDistance } from "../metrics/index.ts";
 import type { ModelSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
-import { openScorer } from "../sample/image-scorer.ts";
+import { openScorer, partMeans } from "../sample/image-scorer.ts";
 import type { SamplingParts } from "../train/prepare.ts";
 import type { Judges } from "./judges.ts";
+import { sampleComparing } from "./path-ratio.ts";
+import { pathMeasures } from "./path-summary.ts";
 import { samplePolicy } from "./sample-policy.ts";
 
 /** Points of a world sampled together: their networks are tiny. */
@@ -18,6 +20,11 @@ export interface MeasureOptions {
   seed: number;
   block: number;
   judges: Judges;
+  /**
+   * β of the target p_pre exp(β r): also compare the trajectories with those of the tilted pretrained chain, where every
+   * step has noise. Costs an evaluation of the frozen network beside each of the policy.
+   */
+  beta?: number | undefined;
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal | undefined;
 }
@@ -45,25 +52,24 @@ export async function measureModel(
   runtime: Runtime,
   parts: SamplingParts,
   policy: NamedArrays | undefined,
-  { imagesPerPrompt, seed, block, judges, onProgress, signal }: MeasureOptions,
+  { imagesPerPrompt, seed, block, judges, beta, onProgress, signal }: MeasureOptions,
 ): Promise<Measured> {
   const prompts = parts.prompts.flatMap((prompt) => new Array<string>(imagesPerPrompt).fill(prompt));
-  const paths = await samplePolicy(runtime, parts, policy, {
-    prompts,
-    seed,
-    purpose: "evaluation",
-    block,
-    ...(onProgress && { onProgress }),
-    signal,
-  });
+  const request = { prompts, seed, purpose: "evaluation", block, ...(onProgress && { onProgress }), signal } as const;
+  const target = parts.chain.stochastic ? beta : undefined;
+  const { states, paths } =
+    target === undefined
+      ? { ...(await samplePolicy(runtime, parts, policy, request)), paths: undefined }
+      : await sampleComparing(runtime, parts, policy, request);
   const scorer = await openScorer(runtime, parts.model, parts.reward, block);
-  const { images, rewards } = await scorer.score(paths.states[paths.states.length - 1]!, prompts);
+  const { images, rewards, parts: scored } = await scorer.score(states.at(-1)!, prompts);
   await scorer.release();
   const features = { ...(await judges.features(images)), prompts };
   const thirdParty = await judges.thirdPartyFeatures?.(images);
   const thirdPartyFeatures = thirdParty && { ...thirdParty, prompts };
   const agreement = await judges.agreement?.(images, prompts);
   const reward = mean(rewards);
+  const rewardParts = partMeans(scored);
   return {
     images,
     rewards,
@@ -74,9 +80,11 @@ export async function measureModel(
     summary: {
       reward,
       rewardStd: Math.sqrt(mean(rewards.map((r) => (r - reward) ** 2))),
+      ...(rewardParts && { rewardParts }),
       diversity: diversity(features).value,
       ...(thirdPartyFeatures && { diversityThirdParty: diversity(thirdPartyFeatures).value }),
       ...(agreement && { promptAgreement: mean(agreement) }),
+      ...(paths && pathMeasures(rewards, prompts, paths, target!)),
       images: prompts.length,
       seeds: [seed],
     },

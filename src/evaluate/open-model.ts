@@ -5,10 +5,12 @@ import { ConfigError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { shippedPath } from "../core/package-root.ts";
 import { samplerKinds } from "../diffusion/samplers/kinds.ts";
+import { explicitHubId, type OpenHub } from "../hub/index.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { findCheckpoint, readCheckpoint, readRunConfig } from "../run/index.ts";
 import { isWorlds, parseStoredConfig, type RunConfig, resolveConfig, rewardList } from "../train/config.ts";
 import { prepareSampling, type SamplingParts } from "../train/prepare.ts";
+import { splitEntry } from "../train/reward-entry.ts";
 import { readSafetensorsFile } from "../weights/index.ts";
 
 export interface OpenModelOptions {
@@ -16,11 +18,13 @@ export interface OpenModelOptions {
   prompts?: readonly string[] | undefined;
   /** For a model folder, which has no prompts of its own. Default: the empty prompt. */
   folderPrompts?: readonly string[];
-  /** Kind of a reward to score with, instead of the run's. */
-  reward?: string | undefined;
+  /** Reward to score with, instead of the run's: its kind, or its kind and options. */
+  reward?: string | { readonly kind: string } | undefined;
   /** Sampler options, instead of the run's. */
   steps?: number | undefined;
   guidance?: number | undefined;
+  /** Where hub ids are loaded from. Default: the hub of the environment. */
+  openHub?: OpenHub | undefined;
 }
 
 /** A model ready to be sampled and measured. */
@@ -34,12 +38,12 @@ export interface OpenedModel {
 export const bundledModel = "assets/models/animals-32";
 
 /**
- * Opens a run directory (final.safetensors, or its newest checkpoint), the run directory of a pretraining, or a diffusers
- * folder. Throws ConfigError for anything else.
+ * Opens a run directory (final.safetensors, or its newest checkpoint), the run directory of a pretraining, a diffusers folder,
+ * or one of the hub (`hf:owner/name@revision`). Throws ConfigError for anything else.
  */
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<OpenedModel> {
   const folder = shippedPath(path);
-  if (existsSync(join(folder, "model_index.json"))) return openFolder(path, options);
+  if (explicitHubId(path) || existsSync(join(folder, "model_index.json"))) return openFolder(path, options);
   if (!existsSync(join(folder, "config.json"))) {
     throw new ConfigError(
       `A model is a run directory (with config.json) or a diffusers folder (with model_index.json), but ${path} ${existsSync(folder) ? "has neither" : "does not exist"}.`,
@@ -67,13 +71,13 @@ function pretrainedFolder(run: string): string {
 
 async function open(
   stored: RunConfig,
-  { prompts, reward, steps, guidance }: OpenModelOptions,
+  { prompts, reward, steps, guidance, openHub }: OpenModelOptions,
   policy: NamedArrays | undefined,
 ): Promise<OpenedModel> {
   const [kind, given] = kindOf("sampler", samplerKinds, stored.sampler);
   const changed = { ...given, ...(steps !== undefined && { steps }), ...(guidance !== undefined && { guidance }) };
   const { reward: own, ...rest } = stored;
-  const scored = reward === undefined ? knownReward(own) : { kind: reward };
+  const scored = reward === undefined ? knownReward(own) : typeof reward === "string" ? { kind: reward } : reward;
   const worlds = isWorlds(stored.prompts);
   if (worlds && reward)
     throw new ConfigError("The prompts of this world have rewards of their own: leave out --reward.");
@@ -83,7 +87,7 @@ async function open(
     ...(scored && { reward: checkedReward(scored) }),
     prompts: prompts && !worlds ? [...prompts] : stored.prompts,
   };
-  const parts = await prepareSampling(config);
+  const parts = await prepareSampling(config, openHub);
   if (prompts) parts.model.tokenize(prompts); // a world knows its own only
   return { config, parts: { ...parts, prompts: prompts ?? parts.prompts }, policy };
 }
@@ -95,7 +99,8 @@ function knownReward(reward: RunConfig["reward"]): RunConfig["reward"] {
 }
 
 function checkedReward(reward: NonNullable<RunConfig["reward"]>): NonNullable<RunConfig["reward"]> {
-  for (const { weight: _, ...entry } of rewardList({ reward })) {
+  for (const given of rewardList({ reward })) {
+    const { rest: entry } = splitEntry(given, "reward");
     const [kind, options] = kindOf("reward", rewardKinds, entry);
     parseConfig(kind.options, options, "reward");
   }

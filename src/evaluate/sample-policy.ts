@@ -3,7 +3,7 @@ import type { Purpose } from "../core/rng.ts";
 import { Rng } from "../core/rng.ts";
 import { asConstants } from "../nn/index.ts";
 import type { Runtime } from "../runtime/index.ts";
-import { openChainSampler, type Trajectories } from "../sample/chain-sampler.ts";
+import { openChainSampler, type SampledStep, type Trajectories } from "../sample/chain-sampler.ts";
 import { encodePrompts } from "../sample/conditions.ts";
 import type { SamplingParts } from "../train/prepare.ts";
 
@@ -14,6 +14,8 @@ export interface PolicySamples {
   purpose: Extract<Purpose, "evaluation" | "sampling" | "reference">;
   block: number;
   keepStates?: boolean;
+  /** Sees every step as it is drawn. */
+  watch?: ((step: SampledStep) => Promise<void>) | undefined;
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal | undefined;
 }
@@ -26,7 +28,7 @@ export async function samplePolicy(
   runtime: Runtime,
   parts: SamplingParts,
   policy: NamedArrays | undefined,
-  { prompts, seed, purpose, block, keepStates = false, onProgress, signal }: PolicySamples,
+  { prompts, seed, purpose, block, keepStates = false, watch, onProgress, signal }: PolicySamples,
 ): Promise<Trajectories> {
   const frozen = asConstants(parts.model.weights);
   const params = policy ? parts.adaptation.bind(frozen, asConstants(policy)) : frozen;
@@ -40,6 +42,7 @@ export async function samplePolicy(
       conditions,
       keepStates,
       noise: (out, offset, size, sample, i) => rng.fillNormal(out, offset, size, { purpose, sample, step: i }),
+      watch,
       ...(onProgress && { onProgress }),
       signal,
     });

@@ -13,6 +13,8 @@ export interface Samples {
   prompts: readonly string[];
   seed: number;
   count: number;
+  /** The number of each sample under the seed; default: its place. */
+  numbers?: readonly number[] | undefined;
   rewards?: Float32Array | undefined;
 }
 
@@ -30,13 +32,13 @@ const SHEET_SIDE = 96;
 
 /** Writes a PNG for each image, with prompt, seed and reward as text, and contact-sheet.png with a row for each prompt. */
 export async function writePictures(folder: string, samples: Samples): Promise<SampleFile[]> {
-  const { images, shape, prompts, seed, count, rewards } = samples;
+  const { images, shape, prompts, seed, count, numbers, rewards } = samples;
   const [, height, width] = shape as [number, number, number];
   const size = sizeOf(shape);
   const files: SampleFile[] = [];
   for (const [k, prompt] of prompts.entries()) {
     const reward = rewards?.[k];
-    const entry = { prompt, seed: `${seed}/${k}` };
+    const entry = { prompt, seed: `${seed}/${numbers?.[k] ?? k}` };
     const file = `${String(k).padStart(4, "0")}-${slug(prompt)}.png`;
     const image = images.subarray(k * size, (k + 1) * size);
     await writeFileAtomic(join(folder, file), [await samplePng(image, height, width, { ...entry, reward })]);

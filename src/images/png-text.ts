@@ -2,7 +2,7 @@ import { inflateSync } from "node:zlib";
 import { ConfigError, FormatError } from "../core/errors.ts";
 import { readPngChunks, writePngChunk } from "./png-chunks.ts";
 
-const MAX_INFLATED = 16 * 2 ** 20; // bytes; a compressed text may not unpack to more
+const MAX_INFLATED = 16 * 2 ** 20; // bytes; the compressed texts of a picture may not unpack to more
 
 /**
  * The text entries of a PNG by keyword (tEXt and iTXt); when a keyword comes twice, the last one counts.
@@ -10,13 +10,15 @@ const MAX_INFLATED = 16 * 2 ** 20; // bytes; a compressed text may not unpack to
  */
 export function readPngText(bytes: Uint8Array): Map<string, string> {
   const texts = new Map<string, string>();
+  let budget = MAX_INFLATED;
   for (const { type, body } of readPngChunks(bytes)) {
     if (type === "tEXt") {
       const zero = indexOfZero(body, 0, type);
       texts.set(latin1(body.subarray(0, zero)), latin1(body.subarray(zero + 1)));
     } else if (type === "iTXt") {
-      const [keyword, text] = readInternational(body);
+      const { keyword, text, inflated } = readInternational(body, budget);
       texts.set(keyword, text);
+      budget -= inflated;
     }
   }
   return texts;
@@ -72,15 +74,18 @@ function textChunk(keyword: string, text: string): Uint8Array {
   return writePngChunk("iTXt", body);
 }
 
-function readInternational(body: Uint8Array): [keyword: string, text: string] {
+/** `inflated` counts the bytes that a compressed text unpacks to, at most `budget`. */
+function readInternational(body: Uint8Array, budget: number): { keyword: string; text: string; inflated: number } {
   const keywordEnd = indexOfZero(body, 0, "iTXt");
   const languageEnd = indexOfZero(body, keywordEnd + 3, "iTXt");
   const translatedEnd = indexOfZero(body, languageEnd + 1, "iTXt");
   const keyword = latin1(body.subarray(0, keywordEnd));
   try {
     const packed = body.subarray(translatedEnd + 1);
-    const utf8 = body[keywordEnd + 1] === 1 ? inflateSync(packed, { maxOutputLength: MAX_INFLATED }) : packed;
-    return [keyword, new TextDecoder("utf-8", { fatal: true }).decode(utf8)];
+    const isPacked = body[keywordEnd + 1] === 1;
+    const utf8 = isPacked ? inflateSync(packed, { maxOutputLength: Math.max(1, budget) }) : packed;
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(utf8);
+    return { keyword, text, inflated: isPacked ? utf8.length : 0 };
   } catch (cause) {
     throw new FormatError(
       `The iTXt entry ${JSON.stringify(keyword)} of this PNG is damaged: ${(cause as Error).message}.`,

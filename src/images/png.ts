@@ -10,11 +10,13 @@ export interface RasterImage {
   data: Uint8Array; // [height, width, channels]
 }
 
+const MAX_PIXELS = 2 ** 26; // 8192 × 8192; a few hundred kB of PNG can unpack to gigabytes
+
 /** Decodes a PNG to 8-bit RGB or RGBA (grey and palettes are expanded, 16 bits reduced to 8). Throws FormatError if `bytes` is no whole PNG. */
 export async function decodePng(bytes: Uint8Array): Promise<RasterImage> {
   readPngChunks(bytes);
   try {
-    const { data, info } = await sharp(bytes)
+    const { data, info } = await sharp(bytes, { limitInputPixels: MAX_PIXELS })
       .toColourspace("srgb")
       .raw({ depth: "uchar" })
       .toBuffer({ resolveWithObject: true });

@@ -5,6 +5,7 @@ export { frechetDistance } from "./frechet-distance.ts";
 export { importance } from "./importance.ts";
 export { kernelDistance } from "./kernel-distance.ts";
 export { modeTv } from "./mode-tv.ts";
+export { pathKl } from "./path-kl.ts";
 export { precision, recall } from "./precision-recall.ts";
 export { vendiScore } from "./vendi-score.ts";
 export { withinStd } from "./within-std.ts";

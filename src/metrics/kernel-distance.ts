@@ -1,4 +1,5 @@
 import { NablaError } from "../core/errors.ts";
+import { kthSmallest } from "../core/select.ts";
 import { dot, type Features, featuresByPrompt, overPrompts } from "./features.ts";
 import { defineMetric } from "./metric.ts";
 
@@ -22,25 +23,37 @@ export const kernelDistance = defineMetric(
     summary: "unbiased kernel distance (MMD^2) of features to the pretrained model per prompt, averaged over prompts",
     better: "lower",
   },
-  (features: Features, reference: Features, kernel: DistanceKernel = "polynomial", again?: Features) => ({
-    ...promptAverage(features, reference, kernel),
-    n: features.prompts.length,
-    ...(again && { floor: promptAverage(again, reference, kernel).value }),
-  }),
+  (features: Features, reference: Features, kernel: DistanceKernel = "polynomial", again?: Features) => {
+    const toReference = distanceTo(featuresByPrompt(reference), kernel);
+    return {
+      ...promptAverage(features, toReference),
+      n: features.prompts.length,
+      ...(again && { floor: promptAverage(again, toReference).value }),
+    };
+  },
 );
 
-function promptAverage(features: Features, reference: Features, kernel: DistanceKernel) {
-  const references = featuresByPrompt(reference);
-  const perPrompt = [...featuresByPrompt(features)].map(([prompt, x]) => {
+const promptAverage = (features: Features, toReference: ReturnType<typeof distanceTo>) =>
+  overPrompts([...featuresByPrompt(features)].map(([prompt, rows]) => toReference(prompt, rows)));
+
+/** The distance of images of a prompt to the reference's; what needs the reference alone is computed once per prompt. */
+function distanceTo(references: ReadonlyMap<string, readonly Float64Array[]>, kernel: DistanceKernel) {
+  const known = new Map<string, { k: KernelFunction; within: number }>();
+  return (prompt: string, x: readonly Float64Array[]): number => {
     const y = references.get(prompt) ?? [];
     if (x.length < 2 || y.length < 2) {
       throw new NablaError(
         `The kernel distance needs 2 or more images of every prompt and as many of the reference, but ${JSON.stringify(prompt)} has ${x.length} and ${y.length}.`,
       );
     }
-    return squaredDiscrepancy(x, y, kernel === "polynomial" ? polynomial : rbf(medianSquaredDistance(y)));
-  });
-  return overPrompts(perPrompt);
+    let own = known.get(prompt);
+    if (!own) {
+      const k = kernel === "polynomial" ? polynomial : rbf(medianSquaredDistance(y));
+      own = { k, within: meanOverPairs(y, k) };
+      known.set(prompt, own);
+    }
+    return squaredDiscrepancy(x, y, own);
+  };
 }
 
 type KernelFunction = (x: Float64Array, y: Float64Array) => number;
@@ -53,10 +66,14 @@ const rbf =
     Math.exp(-squaredDistance(x, y) / (2 * bandwidth2));
 
 /** E k(X, X') + E k(Y, Y') − 2 E k(X, Y), without pairs of a sample with itself [gretton2012kernel] Eq. (3). */
-function squaredDiscrepancy(x: readonly Float64Array[], y: readonly Float64Array[], k: KernelFunction): number {
+function squaredDiscrepancy(
+  x: readonly Float64Array[],
+  y: readonly Float64Array[],
+  { k, within }: { k: KernelFunction; within: number },
+): number {
   let across = 0;
   for (const a of x) for (const b of y) across += k(a, b);
-  return meanOverPairs(x, k) + meanOverPairs(y, k) - (2 * across) / (x.length * y.length);
+  return meanOverPairs(x, k) + within - (2 * across) / (x.length * y.length);
 }
 
 function meanOverPairs(rows: readonly Float64Array[], k: KernelFunction): number {
@@ -66,10 +83,12 @@ function meanOverPairs(rows: readonly Float64Array[], k: KernelFunction): number
 }
 
 function medianSquaredDistance(rows: readonly Float64Array[]): number {
-  const distances: number[] = [];
-  for (let i = 0; i < rows.length; i++) for (let j = 0; j < i; j++) distances.push(squaredDistance(rows[i]!, rows[j]!));
-  distances.sort((p, q) => p - q);
-  return distances[Math.floor(distances.length / 2)]! || 1;
+  const distances = new Float64Array((rows.length * (rows.length - 1)) / 2);
+  let at = 0;
+  for (let i = 0; i < rows.length; i++) {
+    for (let j = 0; j < i; j++) distances[at++] = squaredDistance(rows[i]!, rows[j]!);
+  }
+  return kthSmallest(distances, Math.floor(distances.length / 2)) || 1;
 }
 
 function squaredDistance(x: Float64Array, y: Float64Array): number {

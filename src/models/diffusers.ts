@@ -4,20 +4,31 @@ import { ConfigError, FormatError } from "../core/errors.ts";
 import { matchesGlob } from "../core/glob.ts";
 import { addPrefix, type NamedArrays, withPrefix } from "../core/named-arrays.ts";
 import { shippedPath } from "../core/package-root.ts";
-import { loadTokenizer } from "../data/index.ts";
-import { initialize, loraSpecs, type ParamSpecs, type Params, withLora } from "../nn/index.ts";
+import { initialize, loraSpecs, withLora } from "../nn/index.ts";
 import { checkTensors, readDiffusersFolder } from "../weights/index.ts";
-import { clipText, clipTextSpecs, clipTextWeights, parseClipTextConfig } from "./clip-text.ts";
 import { decodeLatents } from "./codec.ts";
+import { flowUNet } from "./flow-unet.ts";
 import { defineModel } from "./kind.ts";
-import type { Adaptation, FinetuneOptions, Model, Network } from "./model.ts";
-import { parseUNetConfig, type UNetConfig, unet, unetSpecs } from "./unet.ts";
+import type { Adaptation, FinetuneOptions, Model } from "./model.ts";
+import { textEncoder } from "./text-encoder.ts";
+import { parseUNetConfig, type UNetConfig, type UNetOptions, unet, unetSpecs } from "./unet.ts";
 
 const options = z.strictObject({
   path: z
     .string()
     .default("assets/models/animals-32")
-    .describe("diffusers folder; assets/models/animals-32 is the bundled one"),
+    .describe("diffusers folder, or hf:owner/name@revision; assets/models/animals-32 is the bundled one"),
+  variant: z
+    .string()
+    .regex(/^[\w.-]+$/)
+    .optional()
+    .describe(
+      "files such as diffusion_pytorch_model.VARIANT.safetensors, where a part has them; default: the plain ones",
+    ),
+  gradientCheckpointing: z
+    .boolean()
+    .default(false)
+    .describe("compute the inside of blocks again for the backward pass: about half the memory, 1.2 × the time"),
 });
 
 const scheduler = z.looseObject({
@@ -55,24 +66,28 @@ export const diffusers = defineModel<z.output<typeof options>>({
       flowOptimizer: { ...optimizer, weightDecay: 1e-2 },
     },
   },
-  load: async ({ path }) => loadDiffusers(path),
+  load: ({ path, ...options }) => loadDiffusers(path, options),
 });
 
+export interface LoadDiffusersOptions extends UNetOptions {
+  /** Reads `….VARIANT.safetensors` where a part has it. */
+  variant?: string | undefined;
+}
+
 /** Reads a folder. Throws FormatError listing every tensor that is missing, extra or misshapen. */
-export async function loadDiffusers(path: string): Promise<Model> {
+export async function loadDiffusers(
+  path: string,
+  { variant, gradientCheckpointing = false }: LoadDiffusersOptions = {},
+): Promise<Model> {
   const dir = resolveFolder(path);
-  const folder = await readDiffusersFolder(dir);
+  const folder = await readDiffusersFolder(dir, { variant });
   const unetConfig = parseUNetConfig(folder.unet.config, `${path}/unet/config.json`);
-  const textConfig = parseClipTextConfig(folder.textEncoder.config, `${path}/text_encoder/config.json`);
+  const text = await textEncoder(folder.textEncoder, folder.tokenizer, `${path}/text_encoder`);
   const schedule = parsed(scheduler, folder.scheduler, `${path}/scheduler/scheduler_config.json`);
   parsed(codec, folder.codec, `${path}/codec/config.json`);
-  const textWeights = clipTextWeights(folder.textEncoder.weights);
   checkTensors(unetSpecs(unetConfig), folder.unet.weights, `${path}/unet`);
-  checkTensors(clipTextSpecs(textConfig), textWeights, `${path}/text_encoder`);
-  const tokenizer = await loadTokenizer(folder.tokenizer);
-  const weights = { ...addPrefix(folder.unet.weights, "unet."), ...addPrefix(textWeights, "text_encoder.") };
+  const weights = { ...addPrefix(folder.unet.weights, "unet."), ...addPrefix(text.weights, "text_encoder.") };
   const side = unetConfig.sample_size;
-  const length = textConfig.max_position_embeddings;
   return {
     kind: "diffusers",
     shape: [unetConfig.in_channels, side, side],
@@ -85,14 +100,15 @@ export async function loadDiffusers(path: string): Promise<Model> {
       betaEnd: schedule.beta_end,
     },
     weights,
-    tokenLength: length,
-    tokenize: (prompts) => tokenizer.encode(prompts, length),
-    conditionShapes: { text: [length, textConfig.hidden_size] },
-    encode: (params, tokens) => ({ text: clipText(withPrefix(params, "text_encoder."), textConfig, tokens) }),
-    predict: (params, x, { t }, { text }) => unet(withPrefix(params, "unet."), unetConfig, x, t, text!),
+    tokenLength: text.length,
+    tokenize: text.tokenize,
+    conditionShapes: { text: [text.length, text.width] },
+    encode: (params, tokens) => ({ text: text.encode(withPrefix(params, "text_encoder."), tokens) }),
+    predict: (params, x, { t }, { text }) =>
+      unet(withPrefix(params, "unet."), unetConfig, x, t, text!, { gradientCheckpointing }),
     decode: decodeLatents,
     adaptation: (finetune) => adaptation(weights, finetune),
-    flow: flowNetwork(unetConfig),
+    flow: flowUNet(flowConfig(unetConfig), ({ text }) => text!),
   };
 }
 
@@ -101,7 +117,7 @@ function resolveFolder(path: string): string {
   const folder = shippedPath(path);
   if (existsSync(folder)) return folder;
   throw new ConfigError(
-    `model.path: there is no folder ${path}. Give a diffusers folder, or assets/models/animals-32 for the bundled model.`,
+    `model.path: there is no folder ${path}. Give a diffusers folder, assets/models/animals-32 for the bundled model, or hf:owner/name for one of the hub.`,
   );
 }
 
@@ -134,25 +150,11 @@ function adaptation(weights: NamedArrays, { mode, rank, alpha, targets }: Finetu
   };
 }
 
-/** g_φ: the same kind of U-Net at half the width, its last layer zero. */
-function flowNetwork(config: UNetConfig): Network {
-  const groups = Math.max(1, config.norm_num_groups / 2);
-  const small: UNetConfig = {
-    ...config,
-    out_channels: config.in_channels,
-    block_out_channels: config.block_out_channels.map((width) => width / 2),
-    layers_per_block: 1,
-    norm_num_groups: groups,
-  };
-  return {
-    init(rng) {
-      const zero = (name: string) => name.startsWith("conv_out.");
-      const specs = Object.entries(unetSpecs(small)).map(([name, spec]) => [
-        name,
-        zero(name) ? { ...spec, init: "zeros" } : spec,
-      ]);
-      return initialize(Object.fromEntries(specs) as ParamSpecs, rng);
-    },
-    predict: (params: Params, x, { t }, { text }) => unet(params, small, x, t, text!),
-  };
-}
+/** g_φ: the same kind of U-Net at half the width. */
+const flowConfig = (config: UNetConfig): UNetConfig => ({
+  ...config,
+  out_channels: config.in_channels,
+  block_out_channels: config.block_out_channels.map((width) => width / 2),
+  layers_per_block: 1,
+  norm_num_groups: Math.max(1, config.norm_num_groups / 2),
+});

@@ -13,6 +13,10 @@ const promptFields = z.strictObject(mixtureFields).superRefine(checkMixture);
 /** One mixture for the prompt "", or one for each of several prompts. */
 export const gaussianMixtureOptions = z
   .strictObject({
+    prediction: z
+      .enum(["epsilon", "v_prediction", "sample", "velocity"])
+      .default("epsilon")
+      .describe("what the network predicts; velocity: that of rectified flow, for the sampler flow"),
     means: mixtureFields.means.optional(),
     stds: mixtureFields.stds.optional(),
     weights: mixtureFields.weights,
@@ -23,7 +27,7 @@ export const gaussianMixtureOptions = z
     if (prompts && (means || stds || weights)) problem("give means and stds, or prompts that have their own, not both");
     else if (prompts && Object.keys(prompts).length === 0) problem("prompts needs at least one prompt");
     else if (prompts) {
-      const sizes = Object.values(prompts).map((mixture) => mixture.means[0]!.length);
+      const sizes = Object.values(prompts).map((mixture) => mixture.means[0]?.length);
       if (new Set(sizes).size > 1) problem(`all prompts need means of one dimension, but ${sizes.join(", ")} came`);
     } else if (means && stds !== undefined) checkMixture({ means, stds, weights }, context);
     else problem("means and stds are needed, or prompts that have their own");
@@ -39,12 +43,13 @@ export function mixturesOf(options: z.input<typeof gaussianMixtureOptions>): Rea
 const PADDING_LOG_WEIGHT = -1e9; // of components that a prompt lacks: exp gives 0, and −Infinity would give NaN
 
 /**
- * An exact world: data are a Gaussian mixture per prompt, and the pretrained network is their exact noise prediction.
- * Finetuning adds a small network to it that starts at zero; there are no modules to choose, so finetune options have
+ * An exact world: data are a Gaussian mixture per prompt, and the pretrained network is their exact prediction: of the
+ * noise ε, of the clean sample x̂ = E[x_data | x], or of a combination of both. Finetuning adds a small network to it that starts at zero; there are no modules to choose, so finetune options have
  * no effect. Weights: `means` [P, K, D], `stds` [P, K], `log_weights` [P, K] for P prompts.
  */
 export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>): Model {
   const mixtures = mixturesOf(options);
+  const prediction = options.prediction ?? "epsilon";
   const prompts = Object.keys(mixtures);
   const P = prompts.length;
   const D = dimensionOf(mixtures[prompts[0]!]!);
@@ -57,7 +62,7 @@ export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>)
     prior: mixtures,
     shape: [D],
     imageShape: [D],
-    prediction: "epsilon",
+    prediction,
     scheduler: { trainSteps: 1000, betaSchedule: "linear", betaStart: 1e-4, betaEnd: 0.02 },
     weights,
     tokenLength: 1,
@@ -65,9 +70,9 @@ export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>)
     conditionShapes: { means: [K, D], stds: [K], logWeights: [K], prompt: [P] },
     encode: (params, tokens) => encode(params, tokens, P),
     predict(params, x, time, condition) {
-      const eps = exactNoise(x, time.alphaBar, condition);
+      const exact = exactPrediction(prediction, x, time.alphaBar, condition);
       const trained = `${POLICY}0.weight` in params;
-      return trained ? eps.add(timeMlp(params, POLICY, x, time.progress, promptOf(condition))) : eps;
+      return trained ? exact.add(timeMlp(params, POLICY, x, time.progress, promptOf(condition))) : exact;
     },
     decode: (latents) => latents,
     adaptation: () => ({
@@ -128,20 +133,41 @@ function encode(params: Params, tokens: Tensor, P: number): Condition {
 }
 
 /**
- * ε_#(x, ᾱ) = −√(1−ᾱ) ∇log p_ᾱ(x) with p_ᾱ = Σ_k w_k N(√ᾱ m_k, v_k I), v_k = ᾱ s_k² + 1−ᾱ:
- * ε_# = √(1−ᾱ) Σ_k ρ_k (x − √ᾱ m_k)/v_k,  ρ = softmax of the components' log densities.
+ * With signal α = √ᾱ and noise σ the states have density Σ_k w_k N(α m_k, v_k I), v_k = α² s_k² + σ². Where ρ is the softmax
+ * of the components' log densities and u_k = (x − α m_k)/v_k,
+ * ε = −σ ∇log p = σ Σ_k ρ_k u_k,  x̂ = Σ_k ρ_k (m_k + α s_k² u_k),
+ * v_prediction = α ε − σ x̂,  velocity = ε − x̂.
+ * Diffusion has σ = √(1−ᾱ); the velocity is that of rectified flow, where α = 1−t and σ = t.
  */
-function exactNoise(x: Tensor, alphaBar: Tensor, { means, stds, logWeights }: Condition): Tensor {
+function exactPrediction(
+  prediction: Model["prediction"],
+  x: Tensor,
+  alphaBar: Tensor,
+  { means, stds, logWeights }: Condition,
+): Tensor {
   const [B, K, D] = means!.shape as [number, number, number];
   const power = alphaBar.reshape([B, 1]);
-  const noisePower = power.mul(-1).add(1);
-  const variances = power.mul(stds!.square()).add(noisePower); // [B, K]
-  const differences = x.reshape([B, 1, D]).sub(means!.mul(power.sqrt().reshape([B, 1, 1]))); // [B, K, D]
-  const share = componentLogits(differences, logWeights!, variances).softmax().div(variances);
-  return differences
-    .mul(share.reshape([B, K, 1]))
-    .sum([1])
-    .mul(noisePower.sqrt());
+  const signal = power.sqrt();
+  const noisePower = prediction === "velocity" ? signal.mul(-1).add(1).square() : power.mul(-1).add(1);
+  const noise = noisePower.sqrt();
+  const widths = stds!.square();
+  const variances = power.mul(widths).add(noisePower); // [B, K]
+  const differences = x.reshape([B, 1, D]).sub(means!.mul(signal.reshape([B, 1, 1]))); // [B, K, D]
+  const rho = componentLogits(differences, logWeights!, variances).softmax();
+  const shares = rho.div(variances);
+  const over = (points: Tensor, weights: Tensor) => points.mul(weights.reshape([B, K, 1])).sum([1]); // Σ_k, [B, D]
+  const eps = () => over(differences, shares).mul(noise);
+  const x0Hat = () => over(means!, rho).add(over(differences, shares.mul(widths).mul(signal)));
+  switch (prediction) {
+    case "epsilon":
+      return eps();
+    case "sample":
+      return x0Hat();
+    case "v_prediction":
+      return eps().mul(signal).sub(x0Hat().mul(noise));
+    case "velocity":
+      return eps().sub(x0Hat());
+  }
 }
 
 /** Optimizer of docs/methods.md E.1, for the policy and for the flow network. */

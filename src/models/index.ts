@@ -5,3 +5,4 @@ export { defineModel, type ModelKind } from "./kind.ts";
 export { modelKinds } from "./kinds.ts";
 export type { Mixture } from "./mixture.ts";
 export type { Adaptation, Condition, FinetuneOptions, Model, Network, Time } from "./model.ts";
+export { loadOnnx, onnxModel } from "./onnx.ts";

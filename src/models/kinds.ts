@@ -2,5 +2,6 @@
 import { diffusers } from "./diffusers.ts";
 import { gaussianMixtureKind } from "./gaussian-mixture.ts";
 import type { ModelKind } from "./kind.ts";
+import { onnxModel } from "./onnx.ts";
 
-export const modelKinds: readonly ModelKind[] = [diffusers, gaussianMixtureKind];
+export const modelKinds: readonly ModelKind[] = [diffusers, gaussianMixtureKind, onnxModel];

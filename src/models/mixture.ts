@@ -29,7 +29,7 @@ export interface MixtureOptions {
 export function checkMixture({ means, stds, weights }: MixtureOptions, context: z.core.$RefinementCtx): void {
   const problem = (key: string, message: string) =>
     context.addIssue({ code: "custom", path: [key], message, input: { means, stds, weights } });
-  const dimension = means[0]!.length;
+  const dimension = means[0]?.length; // refinements also run on an empty list, which min(1) has refused
   const odd = means.find((mean) => mean.length !== dimension);
   if (odd) problem("means", `all means need ${dimension} coordinates as the first has, but one has ${odd.length}`);
   if (Array.isArray(stds) && stds.length !== means.length) {

@@ -47,8 +47,8 @@ export interface Model {
   readonly shape: Shape;
   /** One decoded sample: [3, H, W], or [D]. */
   readonly imageShape: Shape;
-  readonly prediction: "epsilon" | "v_prediction" | "sample";
-  /** Noise schedule the network was trained with, in the words of a diffusers scheduler_config. */
+  readonly prediction: "epsilon" | "v_prediction" | "sample" | "velocity";
+  /** Noise schedule the network was trained with, in the words of a diffusers scheduler_config; unused for a velocity. */
   readonly scheduler: {
     readonly trainSteps: number;
     readonly betaSchedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";

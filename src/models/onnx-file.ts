@@ -18,22 +18,33 @@ export async function openOnnxFile(path: string): Promise<OnnxModel> {
   } finally {
     await file.close();
   }
-  return readOnnx(bytes, { name: path, external: (place, where) => readExternal(dirname(path), place, where) });
+  return readOnnx(bytes, { name: path, external: (...of) => readExternal(path, ...of) });
 }
 
-/** Bytes of a file below a folder; links may not lead out of it. */
-async function readExternal(folder: string, place: ExternalData, where: string): Promise<Uint8Array> {
+/**
+ * Bytes of a file below the model's folder. Links may not lead out of it, but to where the model is a link to, as all files of a
+ * hub's cache are.
+ */
+async function readExternal(
+  path: string,
+  place: ExternalData,
+  where: string,
+  check: (bytes: number) => void,
+): Promise<Uint8Array> {
   const { location, offset, length } = place;
+  const folder = dirname(path);
   const found = await realpath(join(folder, location)).catch((error: NodeJS.ErrnoException) => {
     throw new FormatError(`${where} lies in ${location} beside the model, which cannot be read (${error.code}).`);
   });
-  if (relative(await realpath(folder), found).split(sep)[0] === "..")
+  const homes = [await realpath(folder), dirname(await realpath(path))];
+  if (homes.every((home) => relative(home, found).split(sep)[0] === ".."))
     throw new FormatError(`${where}: external data lies in the model's folder, but ${location} leads out of it.`);
   const file = await openFile(found);
   try {
     const end = length === undefined ? file.size : offset + length;
     if (offset > end || end > file.size)
       throw new FormatError(`${where} needs bytes ${offset} to ${end} of ${location}, which has ${file.size}.`);
+    check(end - offset);
     return await file.read(offset, end);
   } finally {
     await file.close();

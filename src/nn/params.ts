@@ -35,9 +35,11 @@ function hashName(name: string): number {
   return hash >>> 0;
 }
 
-/** Frozen parameters: constants baked into the graph. */
+/** Frozen parameters: constants of the graph. Those that lie in files stay there. */
 export const asConstants = (arrays: NamedArrays): Params =>
-  Object.fromEntries(Object.entries(arrays).map(([name, { shape, data }]) => [name, constant(data, shape)]));
+  Object.fromEntries(
+    Object.entries(arrays).map(([name, array]) => [name, constant(array.file ?? array.data, array.shape)]),
+  );
 
 /** Trained parameters: inputs of the graph named `prefix + name`. */
 export const asInputs = (arrays: NamedArrays, prefix: string): Params =>

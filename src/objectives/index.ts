@@ -1,9 +1,17 @@
 export { adjointMatching } from "./adjoint-matching.ts";
 export { dagDb } from "./dag-db.ts";
+export { dagKl } from "./dag-kl.ts";
 export { ddpo } from "./ddpo.ts";
+export { diffusionNft } from "./diffusion-nft.ts";
+export { draft } from "./draft.ts";
+export { draftLv } from "./draft-lv.ts";
 export { flowGrpo } from "./flow-grpo.ts";
 export { objectiveKinds } from "./kinds.ts";
+export { klControl } from "./kl-control.ts";
+export { nablaDb } from "./nabla-db.ts";
 export * from "./objective.ts";
+export { refl } from "./refl.ts";
 export { residualDb } from "./residual-db.ts";
 export { residualNablaDb } from "./residual-nabla-db.ts";
 export { trajectoryBalance } from "./trajectory-balance.ts";
+export { vggFlow } from "./vgg-flow.ts";

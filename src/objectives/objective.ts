@@ -39,14 +39,37 @@ export interface TransitionState {
   readonly reference: StatePrediction;
   /** The trained network here; gradients reach θ. */
   readonly policy: StatePrediction;
+  /** The averaged policy that draws the trajectories, for objectives that state `oldPolicy`; never trained. */
+  readonly old: StatePrediction;
   /** ∇r with respect to the clean prediction given, [B, …shape]; not differentiable again. */
   rewardGradient(x0Hat: Tensor): Tensor;
   /** r of the clean prediction given, [B, …shape] → [B]; detached, and only for rewards that are graphs. */
   predictedReward(x0Hat: Tensor): Tensor;
+  /** The same level and prompt at other states, [B, …shape]. */
+  at(x: Tensor): TransitionState;
   /** g_φ here; gradients reach φ. [B, …shape] */
   readonly flow: Tensor;
   /** f_φ here, the mean of g_φ over elements: 0 at the start; gradients reach φ. [B] */
   readonly flowMean: Tensor;
+}
+
+/** One step of a path. */
+export interface PathStep {
+  /** x_k as a function of θ, and the networks there. */
+  readonly state: TransitionState;
+  readonly sigma: number;
+  /** Δ = (μ_θ − μ_#)/σ² at x_k. [B, …shape] */
+  readonly delta: Tensor;
+}
+
+/**
+ * The ends of trajectories as functions of θ: x_{k+1} = μ_θ(x_k) + σ_k z_k with the noise z that each was drawn with. It
+ * starts at the earliest x_i that the objective may draw; in each row the gradient reaches back to that row's own x_i.
+ */
+export interface Path {
+  readonly steps: readonly PathStep[];
+  /** x_T; the trajectory's own, as long as θ is what it was drawn with. [B, …shape] */
+  readonly end: Tensor;
 }
 
 /** A batch of transitions x_i → x_{i+1}, each with its own prompt, step index and trajectory. Parts are built on demand. */
@@ -60,6 +83,16 @@ export interface TransitionBatch {
   /** Δ = (μ_θ − μ_#)/σ² = d₂(out_θ − out_#)/σ² */
   readonly delta: Tensor;
   readonly oldOutput: Tensor;
+  /** Standard normal noise that is fresh in every update. [B, …shape] */
+  readonly noise: Tensor;
+  /** x_T of the transition's own trajectory. [B, …shape] */
+  readonly end: Tensor;
+  /** Standard deviation of all the noise in x_i, √(1 − ᾱ) (flows: t). [B, 1, …] */
+  readonly noiseLevel: Tensor;
+  /** For objectives that draw steps. */
+  readonly path: Path;
+  /** r of clean samples, [B, …shape] → [B]; gradients flow, so only for rewards that are graphs. */
+  rewardOf(clean: Tensor): Tensor;
   /** r(x_T) of the transition's own trajectory. [B] */
   readonly reward: Tensor;
   /** [B] */
@@ -88,6 +121,19 @@ export interface Groups {
   readonly comparedInLoss?: boolean;
 }
 
+/** A slowly following copy of the policy, old ← d·old + (1 − d)·θ before each rollout, which draws that rollout. */
+export interface OldPolicy {
+  /** d after so many updates. */
+  decay(updates: number): number;
+}
+
+/** Steps of a trajectory to train on: `count` of them, each drawn uniformly from from ≤ i < below. */
+export interface StepDraw {
+  readonly count: number;
+  readonly from: number;
+  readonly below: number;
+}
+
 /** Scalars to minimise, by name. A part trains only its own network. */
 export interface Losses {
   policy?: Readonly<Record<string, Tensor>>;
@@ -103,12 +149,16 @@ export interface ObjectiveDefinition<Options> {
   summary: string;
   options: z.ZodType<Options>;
   needs(options: Options): readonly Need[];
-  /** Which transitions of a trajectory are trained on: one per stratum and the last, or all. */
-  transitions: "strata" | "all";
+  /** Which transitions of a trajectory are trained on: one per stratum and the last, all, or some drawn from a part of the T steps. */
+  transitions: "strata" | "all" | ((T: number, options: Options) => StepDraw);
   /** For objectives that read `lambdaReturn`: its decay λ > 0 and the value h it bootstraps from; else undefined. */
   returns?(options: Options): { lambda: number; value(state: TransitionState): Tensor } | undefined;
   /** For objectives that draw trajectories in groups; else each is drawn by itself. */
   groups?(options: Options): Groups;
+  /** For objectives that read `old` of a state; else trajectories are drawn by the policy itself. */
+  oldPolicy?(options: Options): OldPolicy;
+  /** The chains it can be trained on: with noise in every step, with none in any, or both. Default: stochastic. */
+  chain?: "stochastic" | "deterministic" | "any";
   /** Why so many updates on one rollout do not fit these options, with the way out; undefined when they do. Default: any fit. */
   refuseReuse?(updatesPerRollout: number, options: Options): string | undefined;
   losses(batch: TransitionBatch, options: Options): Losses;
@@ -118,9 +168,11 @@ export interface ObjectiveDefinition<Options> {
 export interface Objective {
   readonly kind: string;
   readonly needs: readonly Need[];
-  readonly transitions: "strata" | "all";
+  readonly transitions: "strata" | "all" | ((T: number) => StepDraw);
   readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
   readonly groups: Groups | undefined;
+  readonly oldPolicy: OldPolicy | undefined;
+  readonly chain: "stochastic" | "deterministic" | "any";
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
   refuseReuse(updatesPerRollout: number): string | undefined;
@@ -142,12 +194,15 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
   const { kind, paper, summary, options: schema } = definition;
   const make = (given: Partial<Options> = {}): Objective => {
     const options = schema.parse(given);
+    const { transitions } = definition;
     return {
       kind,
       needs: definition.needs(options),
-      transitions: definition.transitions,
+      transitions: typeof transitions === "function" ? (T) => transitions(T, options) : transitions,
       returns: definition.returns?.(options),
       groups: definition.groups?.(options),
+      oldPolicy: definition.oldPolicy?.(options),
+      chain: definition.chain ?? "stochastic",
       options,
       refuseReuse: (updatesPerRollout) => definition.refuseReuse?.(updatesPerRollout, options),
       losses: (batch) => definition.losses(batch, options),

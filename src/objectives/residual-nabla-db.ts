@@ -23,6 +23,12 @@ const fields = z.strictObject({
   reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
   terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
   proximal,
+  gradients: z
+    .enum(["semi", "forward", "full"])
+    .default("semi")
+    .describe(
+      "semi = each loss trains its own network; biased, to show the effect: forward = the forward loss trains the flow too, full = both losses train both (second order)",
+    ),
 });
 
 /** λ-returns are those of docs/methods.md E.8: of the td form, for the prior at full strength. */
@@ -34,6 +40,11 @@ const options = fields
   .refine(({ lambda, priorStrength }) => lambda === 0 || priorStrength === 1, {
     path: ["lambda"],
     message: "λ-returns need priorStrength 1; set lambda to 0, or priorStrength to 1",
+  })
+  .refine(({ gradients, lambda, reverseWeight }) => gradients === "semi" || (lambda === 0 && reverseWeight > 0), {
+    path: ["gradients"],
+    message:
+      "other than semi needs a flow network and no λ-returns; set it to semi, or reverseWeight above 0 and lambda 0",
   });
 type Options = z.output<typeof options>;
 
@@ -41,7 +52,10 @@ type Options = z.output<typeof options>;
  * Residual ∇-DB in semi-gradient form. With h(x_i) = γ_i β ∇_x r(x̂(x_i)) + g_φ(x_i), h(x_T) = β∇r(x_T):
  *   L→ = mean ‖w (Δ_θ(x_i) − sg h(x_{i+1}))‖²            trains θ
  *   L← = mean ‖w (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²          trains φ (reverse: td)
- * whose fixed point samples from p_pre^{η_p} exp(β r).
+ * whose fixed point samples from p_pre^{η_p} exp(β r). Without the stops (`gradients`) the losses also hold the variance of
+ * their targets: `forward`, as in the authors' code, flattens h; `full`, the paper's joint loss, moreover pulls the policy's
+ * Jacobian to the pretrained one (docs/methods.md B.3). Both are biased towards the prior, and here to show it; samples and
+ * ∇r stay stopped in them.
  */
 export const residualNablaDb = defineObjective<Options>({
   kind: "residual-nabla-db",
@@ -62,14 +76,16 @@ export const residualNablaDb = defineObjective<Options>({
   losses(batch, o) {
     const weight = o.weighting === "sigma" ? batch.sigma : undefined;
     const penalty = (residual: Tensor) => (weight ? residual.mul(weight) : residual).square().mean();
-    const hNext = (
-      o.reverse === "td" && o.lambda > 0 ? batch.lambdaReturn.next : flowGradient(batch.next, o)
-    ).stopGradient();
-    const target = driftTarget(batch, hNext, o.priorStrength).stopGradient();
-    const policy: Record<string, Tensor> = { forward: penalty(batch.delta.sub(target)) };
+    const hNext = o.reverse === "td" && o.lambda > 0 ? batch.lambdaReturn.next : flowGradient(batch.next, o);
+    const target = driftTarget(batch, hNext, o.priorStrength);
+    const forward = penalty(batch.delta.sub(o.gradients === "semi" ? target.stopGradient() : target));
+    const policy: Record<string, Tensor> = { forward };
     if (o.proximal > 0) policy.proximal = proximalLoss(batch, o.proximal);
     if (o.reverseWeight === 0) return { policy };
-    const flow: Record<string, Tensor> = { reverse: penalty(reverseResidual(batch, target, o)).mul(o.reverseWeight) };
+    const reverse = penalty(reverseResidual(batch, target, o)).mul(o.reverseWeight);
+    const flow: Record<string, Tensor> = { reverse };
+    if (o.gradients !== "semi") flow.forward = forward;
+    if (o.gradients === "full") policy.reverse = reverse;
     if (o.reverse === "sampled") {
       const atEnd = batch.next.inside.neg().add(1);
       // mean of g_φ(x_T)² over the final transitions; 0 when there are none
@@ -115,29 +131,31 @@ function driftTarget(batch: TransitionBatch, hNext: Tensor, eta: number): Tensor
   return hNext.add(backward.mul(1 - eta)).div(precision.mul(1 - eta).add(eta));
 }
 
-/** h(x_i) minus what it should be. */
+/** h(x_i) minus what it should be, which is stopped unless the reverse loss trains both networks. */
 function reverseResidual(batch: TransitionBatch, target: Tensor, o: Options): Tensor {
   const { state, next, sigma } = batch;
+  const stop = (known: Tensor) => (o.gradients === "full" ? known : known.stopGradient());
   const eta = o.priorStrength;
   if (o.reverse === "td" && o.lambda > 0)
     return flowGradient(state, o).sub(batch.lambdaReturn.pulledBack.stopGradient());
   if (o.reverse === "sampled") {
     // [J_θᵀ(x'−μ_θ) − η J_#ᵀ(x'−μ_#)]/σ² + (1−η)(x − a x')/s² + h
-    const scaled = (mean: Tensor) => next.x.sub(mean).div(sigma.square()).stopGradient();
+    const scaled = (mean: Tensor) => stop(next.x.sub(mean).div(sigma.square()));
     const scores = state.policy
       .pullBack({ mean: scaled(state.policy.mean) })
-      .sub(state.reference.pullBack({ mean: scaled(state.reference.mean) }).mul(eta))
-      .stopGradient();
-    return scores.add(noisingPull(batch, next.x, eta)).add(flowGradient(state, o));
+      .sub(state.reference.pullBack({ mean: scaled(state.reference.mean) }).mul(eta));
+    return stop(scores)
+      .add(noisingPull(batch, next.x, eta))
+      .add(flowGradient(state, o));
   }
-  const drift = o.reverse === "td" ? target : batch.delta.stopGradient();
+  const drift = stop(o.reverse === "td" ? target : batch.delta);
   const noising = noisingPull(batch, state.reference.mean.add(drift.mul(sigma.square())), eta);
   if (o.cleanPrediction === "frozen") {
     // Both cotangents at x_i go through the same frozen network: one vector-Jacobian product.
-    const known = state.reference.pullBack({ x0Hat: rewardPull(state, o), mean: drift.mul(-eta) }).stopGradient();
-    return known.add(noising).add(state.flow);
+    const known = state.reference.pullBack({ x0Hat: rewardPull(state, o), mean: drift.mul(-eta) });
+    return stop(known).add(noising).add(state.flow);
   }
-  const pulled = state.reference.pullBack({ mean: drift.mul(-eta) }).stopGradient();
+  const pulled = stop(state.reference.pullBack({ mean: drift.mul(-eta) }));
   return flowGradient(state, o).add(pulled).add(noising);
 }
 
@@ -145,8 +163,5 @@ function reverseResidual(batch: TransitionBatch, target: Tensor, o: Options): Te
 function noisingPull({ state, noising }: TransitionBatch, xNext: Tensor, eta: number): Operand {
   if (eta === 1) return 0;
   const difference = state.x.sub(xNext.mul(noising.scale));
-  return difference
-    .div(noising.std.square())
-    .mul(1 - eta)
-    .stopGradient();
+  return difference.div(noising.std.square()).mul(1 - eta);
 }

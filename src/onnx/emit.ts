@@ -1,8 +1,18 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ModelProtoSchema } from "onnx-buf";
 import { ShapeError } from "../core/errors.ts";
-import { operatorNamed, type Shape, type Tensor, topologicalOrder } from "../tensor/index.ts";
+import type { FileRegion } from "../core/named-arrays.ts";
+import {
+  type ConstantData,
+  type OptionalOperator,
+  operatorNamed,
+  type Shape,
+  type Tensor,
+  topologicalOrder,
+} from "../tensor/index.ts";
 import { GraphBuilder, onnxType, valueInfo } from "./graph-builder.ts";
+import { hideExtents } from "./hide-extents.ts";
+import { locationIn, type WeightFiles, weightFiles } from "./weight-files.ts";
 
 /** ONNX opset the emissions are written for, and the IR version that carries it. */
 export const opset = 21;
@@ -14,6 +24,11 @@ export interface ValueInfo {
   dtype: "float32" | "int32";
 }
 
+export interface EmitOptions {
+  /** What the backend has of the operators that not every one has. Default: all, as the CPU. */
+  operators?: readonly OptionalOperator[];
+}
+
 export interface EmittedModel {
   bytes: Uint8Array;
   /** What a caller must feed. */
@@ -21,20 +36,28 @@ export interface EmittedModel {
   outputs: Readonly<Record<string, ValueInfo>>;
   /** A further scalar input that whoever runs the model must feed 0, where the graph has a `checkpoint`. */
   zero?: string;
+  /** Where the constants lie that are not in `bytes`. */
+  files?: WeightFiles;
 }
 
 /**
  * Writes the graph of `outputs` as an ONNX model. Inputs are found by walking the graph; two inputs of one name must
  * agree. Equal sub-expressions become one node. Throws ShapeError for outputs in float16 or with the name of an input.
  */
-export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedModel {
+export function emitOnnx(
+  outputs: Readonly<Record<string, Tensor>>,
+  { operators = ["FusedMatMul", "QuickGelu", "Sin", "Cos"] }: EmitOptions = {},
+): EmittedModel {
   const order = topologicalOrder(Object.values(outputs));
   const given = new Set(order.filter(({ op }) => op === "input").map(({ attrs }) => attrs.name as string));
   const results = Object.fromEntries(Object.entries(outputs).map(([name, y]) => [name, outputInfo(name, y, given)]));
-  const builder = new GraphBuilder(new Set([...given, ...Object.keys(outputs)]));
+  const builder = new GraphBuilder(new Set([...given, ...Object.keys(outputs)]), operators);
   const names = new Map<Tensor, string>();
   const inputs: Record<string, ValueInfo> = {};
   const constants = new Map<Tensor["data"], Map<string, string>>(); // array → shape → initializer
+  const files = weightFiles(order.flatMap(({ data }) => (data && isInFile(data) ? [data] : [])));
+  const emitConstant = (data: ConstantData, shape: Shape) =>
+    isInFile(data) ? builder.fileConstant(data, locationIn(files!, data.path), shape) : builder.constant(data, shape);
 
   for (const tensor of order) {
     if (tensor.op === "input") {
@@ -54,7 +77,7 @@ export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedMode
       // One initializer per array and shape, whatever number of tensors refer to it.
       const shape = tensor.shape.join();
       const known = constants.get(tensor.data) ?? new Map<string, string>();
-      const name = known.get(shape) ?? builder.constant(tensor.data!, tensor.shape);
+      const name = known.get(shape) ?? emitConstant(tensor.data!, tensor.shape);
       constants.set(tensor.data, known.set(shape, name));
       names.set(tensor, name);
     } else if (tensor.op === "fill") {
@@ -92,13 +115,17 @@ export function emitOnnx(outputs: Readonly<Record<string, Tensor>>): EmittedMode
       output: graphOutputs,
     },
   });
+  if (builder.zeroInput !== undefined) hideExtents(model.graph!);
   return {
     bytes: toBinary(ModelProtoSchema, model),
     inputs,
     outputs: results,
     ...(builder.zeroInput !== undefined && { zero: builder.zeroInput }),
+    ...(files && { files }),
   };
 }
+
+const isInFile = (data: ConstantData): data is FileRegion => !ArrayBuffer.isView(data);
 
 /** Inputs and outputs are never float16: `input` and `outputInfo` see to it. */
 const infoOf = ({ shape, dtype }: Tensor): ValueInfo => ({ shape, dtype: dtype as ValueInfo["dtype"] });

@@ -3,15 +3,18 @@ import {
   type AttributeProto,
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
+  TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
   type NodeProto,
   NodeProtoSchema,
+  StringStringEntryProtoSchema,
   type TensorProto,
   TensorProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "onnx-buf";
-import type { DType, Emitter, NodeAttrs, NodeOptions, Shape } from "../tensor/index.ts";
+import type { FileRegion } from "../core/named-arrays.ts";
+import type { DType, Emitter, NodeAttrs, NodeOptions, OptionalOperator, Shape } from "../tensor/index.ts";
 
 export const onnxType: Record<DType, DataType> = {
   float32: DataType.FLOAT,
@@ -25,14 +28,17 @@ export class GraphBuilder implements Emitter {
   readonly initializers: TensorProto[] = [];
   readonly inputs: ValueInfoProto[] = [];
   readonly #reserved: ReadonlySet<string>;
+  readonly #operators: readonly OptionalOperator[];
   readonly #frozen = new Map<string, Float32Array>();
+  readonly #inFiles = new Set<string>();
   readonly #memo = new Map<string, unknown>();
   #names = 0;
   #zero: string | undefined;
 
-  /** Generated names avoid the `reserved` ones, which inputs and outputs are to have. */
-  constructor(reserved: ReadonlySet<string>) {
+  /** Generated names avoid the `reserved` ones, which inputs and outputs are to have; `operators` is what the backend has of those that not all have. */
+  constructor(reserved: ReadonlySet<string>, operators: readonly OptionalOperator[]) {
     this.#reserved = reserved;
+    this.#operators = operators;
   }
 
   node(opType: string, inputs: readonly string[], attrs: NodeAttrs = {}, options: NodeOptions = {}): string {
@@ -98,6 +104,31 @@ export class GraphBuilder implements Emitter {
     const type = data instanceof Float32Array ? DataType.FLOAT : DataType.INT32;
     const name = this.#initializer(type, shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     if (data instanceof Float32Array) this.#frozen.set(name, data);
+    return name;
+  }
+
+  has(opType: OptionalOperator): boolean {
+    return this.#operators.includes(opType);
+  }
+
+  isConstant(name: string): boolean {
+    return this.#frozen.has(name) || this.#inFiles.has(name);
+  }
+
+  /** A constant whose values stay in a file; `location` is its path from the folder the model is opened with. */
+  fileConstant({ offset, length }: FileRegion, location: string, shape: Shape): string {
+    const name = this.#fresh("c");
+    const place = { location, offset: String(offset), length: String(4 * length) };
+    this.initializers.push(
+      create(TensorProtoSchema, {
+        name,
+        dataType: DataType.FLOAT,
+        dims: shape.map(BigInt),
+        dataLocation: DataLocation.EXTERNAL,
+        externalData: Object.entries(place).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
+      }),
+    );
+    this.#inFiles.add(name);
     return name;
   }
 

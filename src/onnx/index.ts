@@ -1,5 +1,6 @@
-export { type EmittedModel, emitOnnx, opset, type ValueInfo } from "./emit.ts";
+export { type EmitOptions, type EmittedModel, emitOnnx, opset, type ValueInfo } from "./emit.ts";
 export {
+  type AdaptNode,
   type ExternalData,
   importOnnx,
   MAX_MODEL_BYTES,
@@ -11,3 +12,4 @@ export {
   readOnnx,
   showAxes,
 } from "./import/index.ts";
+export type { WeightFiles } from "./weight-files.ts";

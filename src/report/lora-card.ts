@@ -6,9 +6,11 @@ export interface LoraCardFacts {
   weightFile: string;
   /** Folder or hub name of the model that was finetuned. */
   baseModel: string;
+  /** Whether it is a name on the hub, which takes no other for base_model. */
+  isOnHub: boolean;
   /** SPDX-like word of the base model's card; undefined when it states none. */
   licence: string | undefined;
-  rewards: readonly { kind: string; weight?: number }[];
+  rewards: readonly { kind: string; weight?: number | undefined }[];
   objective: { kind: string };
   finetune: { rank: number; alpha: number; targets: readonly string[] };
   updates: number;
@@ -27,8 +29,7 @@ export function loraCard(facts: LoraCardFacts): string {
   const more = prompts.length > shownPrompts ? ` … (${prompts.length} in all)` : "";
   return `---
 license: ${licence ?? "other"}
-base_model: ${JSON.stringify(baseModel)}
-library_name: ${facts.format === "peft" ? "peft" : "diffusers"}
+${facts.isOnHub ? `base_model: ${JSON.stringify(baseModel)}\nbase_model_relation: adapter\n` : ""}library_name: ${facts.format === "peft" ? "peft" : "diffusers"}
 tags: [lora, text-to-image, nablaflow]
 ---
 

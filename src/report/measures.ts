@@ -79,6 +79,13 @@ const KNOWN: Record<string, MeasureText> = {
     definition: "The share of samples that remain effective when they are reweighted to exact tilting, from 0 to 1.",
     fromZero: true,
   },
+  pathKl: {
+    name: "Path divergence",
+    hint: "lower is closer",
+    definition:
+      "How far the steps of the finetuned chain have moved from those of the pretrained one: the KL divergence of whole paths, in nats. The evidence bound is β times the mean reward minus it.",
+    fromZero: true,
+  },
 };
 
 /** Name and definition of a measure; one that this page does not know is called by its key, in words. */

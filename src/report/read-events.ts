@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseJson } from "../core/parse-json.ts";
 
 /** One update of training, as far as the report draws it. A value that was not finite is NaN. */
 export interface StepEvent {
@@ -62,7 +63,7 @@ export function readEvents(text: string): Events {
 function readLine(line: string, events: Events): boolean {
   let data: unknown;
   try {
-    data = JSON.parse(line);
+    data = parseJson(line, "an event");
   } catch {
     return false;
   }

@@ -48,9 +48,7 @@ const exactMeasures = z.looseObject(references).transform(({ target, floor, pret
   return { finetuned: numbers.parse(rest), target, floor, pretrained };
 });
 
-const exact = z
-  .looseObject({ prompts: z.record(z.string(), exactMeasures).default({}) })
-  .transform(({ prompts, ...rest }) => ({ ...exactMeasures.parse(rest), prompts }));
+const exact = z.intersection(exactMeasures, z.object({ prompts: z.record(z.string(), exactMeasures).default({}) }));
 
 export const summarySchema = z.object({
   before: measured.optional(),

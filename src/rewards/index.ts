@@ -1,4 +1,4 @@
-export { byPrompt, weightedSum } from "./compose.ts";
+export { byPrompt, joinScores, partNames, partsOf, weightedSum } from "./compose.ts";
 export { http } from "./http.ts";
 export { jpegSize } from "./jpeg-size.ts";
 export { rewardKinds } from "./kinds.ts";
@@ -9,13 +9,19 @@ export { promptScore } from "./prompt-score.ts";
 export { quadratic } from "./quadratic.ts";
 export {
   defineReward,
+  type GraphReward,
   type GraphRewardInput,
+  type HostReward,
   type HostRewardDefinition,
   type HostRewardInput,
+  type HostSum,
+  type Normalization,
   type PromptFeatures,
   type Reward,
   type RewardDefinition,
   type RewardKind,
+  type RewardPart,
   type RewardValue,
 } from "./reward.ts";
 export { styleScore } from "./style-score.ts";
+export { vlmJudge } from "./vlm-judge.ts";

@@ -8,6 +8,7 @@ import { promptScore } from "./prompt-score.ts";
 import { quadratic } from "./quadratic.ts";
 import type { RewardKind } from "./reward.ts";
 import { styleScore } from "./style-score.ts";
+import { vlmJudge } from "./vlm-judge.ts";
 
 export const rewardKinds: readonly RewardKind[] = [
   http,
@@ -18,4 +19,5 @@ export const rewardKinds: readonly RewardKind[] = [
   promptScore,
   quadratic,
   styleScore,
+  vlmJudge,
 ];

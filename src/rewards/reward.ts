@@ -23,22 +23,49 @@ export interface PromptFeatures {
   of(prompts: readonly string[]): Float32Array;
 }
 
-/** A reward with its options applied and its weights loaded: r = log R, higher is better. */
-export type Reward =
-  | {
-      readonly kind: string;
-      readonly differentiable: true;
-      readonly promptFeatures?: PromptFeatures;
-      /** Closed form, where the tilted law of an exact world is known for it. */
-      readonly exact?: ExactReward;
-      /** r per sample, [B]. A sample's score depends on that sample alone. */
-      score(input: GraphRewardInput): Tensor;
-    }
-  | {
-      readonly kind: string;
-      readonly differentiable: false;
-      score(input: HostRewardInput): Promise<Float32Array>;
-    };
+/** A differentiable reward with its options applied and its weights loaded: r = log R, higher is better. */
+export interface GraphReward {
+  readonly kind: string;
+  readonly differentiable: true;
+  readonly promptFeatures?: PromptFeatures;
+  /** Closed form, where the tilted law of an exact world is known for it. */
+  readonly exact?: ExactReward;
+  /** Of a weighted sum: what it adds up. */
+  readonly parts?: readonly RewardPart[];
+  /** r per sample, [B]. A sample's score depends on that sample alone. */
+  score(input: GraphRewardInput): Tensor;
+}
+
+/** A reward whose numbers are computed on the host, without a gradient. */
+export interface HostReward {
+  readonly kind: string;
+  readonly differentiable: false;
+  /** r per sample, [B]. */
+  score(input: HostRewardInput): Promise<Float32Array>;
+}
+
+/** A weighted sum with a part on the host: it is scored part by part, graphs as graphs. */
+export interface HostSum {
+  readonly kind: string;
+  readonly differentiable: false;
+  readonly parts: readonly RewardPart[];
+}
+
+/** Mean and std of a reward over samples of the pretrained model, in units of that reward. */
+export interface Normalization {
+  readonly mean: number;
+  /** > 0 */
+  readonly std: number;
+}
+
+/** One term of a weighted sum: w r, or w (r − mean)/std. */
+export interface RewardPart {
+  readonly reward: GraphReward | HostReward;
+  readonly weight: number;
+  readonly normalization?: Normalization;
+}
+
+export type Reward = GraphReward | HostReward | HostSum;
 
 /** What a reward file states. */
 export interface RewardDefinition<Schema extends z.ZodType, Loaded = undefined> {
@@ -66,7 +93,7 @@ export type RewardValue = {
   readonly kind: string;
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
-  load(): Promise<Reward>;
+  load(): Promise<GraphReward | HostReward>;
 };
 
 /** A registered reward: call it with options for a value that `train` takes, or let a configuration name its kind. */
@@ -90,7 +117,7 @@ export function defineReward<Schema extends z.ZodType, Loaded = undefined>(
     return {
       kind,
       options,
-      async load(): Promise<Reward> {
+      async load(): Promise<GraphReward | HostReward> {
         const loaded = (await definition.load?.(options)) as Loaded;
         if ("host" in definition) {
           return { kind, differentiable: false, score: (input) => definition.host(input, options, loaded) };

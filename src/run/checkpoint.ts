@@ -1,8 +1,10 @@
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isTemporary, syncFolder, temporaryName } from "../core/atomic-file.ts";
+import { readBoundedText } from "../core/bounded-file.ts";
 import { FormatError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
+import { isJsonObject, parseJson } from "../core/parse-json.ts";
 import { readSafetensorsFile, writeSafetensorsFile } from "../weights/safetensors-file.ts";
 import { writeFileAtomic, writeJsonAtomic } from "./atomic.ts";
 
@@ -29,6 +31,16 @@ interface StateFile {
   readonly sections: Readonly<Record<string, number>>;
   readonly state: unknown;
 }
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** Whether JSON is what writeFiles writes; sections are names of files beside it. */
+const isStateFile = (json: unknown): json is StateFile =>
+  isJsonObject(json) &&
+  isCount(json.step) &&
+  isCount(json.eventsBytes) &&
+  isJsonObject(json.sections) &&
+  Object.entries(json.sections).every(([name, bytes]) => /^[\w-]+$/.test(name) && isCount(bytes));
 
 const folderName = (step: number): string => `step-${String(step).padStart(8, "0")}`;
 const stepOf = (name: string): number | undefined => (/^step-\d{8,}$/.test(name) ? Number(name.slice(5)) : undefined);
@@ -125,13 +137,15 @@ async function writeFiles(folder: string, { step, eventsBytes, sections, state }
 /** state.json of a checkpoint that is whole: it can be read, and each weight file has the length it tells. */
 async function readState(path: string): Promise<StateFile | undefined> {
   try {
-    const file: StateFile = JSON.parse(await readFile(join(path, "state.json"), "utf8"));
+    const state = join(path, "state.json");
+    const file = parseJson(await readBoundedText(state, "the state of a run"), state);
+    if (!isStateFile(file)) return undefined;
     for (const [section, bytes] of Object.entries(file.sections)) {
       if ((await stat(sectionFile(path, section))).size !== bytes) return undefined;
     }
     return file;
   } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (error instanceof FormatError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
 }

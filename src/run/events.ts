@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readBounded } from "../core/bounded-file.ts";
 import { FormatError } from "../core/errors.ts";
+import { parseJson } from "../core/parse-json.ts";
 
 /** An event as a line of events.jsonl holds it. `time` is ISO 8601 in UTC. */
 export type Stamped<Event> = Event & { readonly time: string };
@@ -60,11 +61,17 @@ export interface EventFile {
   readonly damagedLines: readonly number[];
 }
 
-/** Reads events.jsonl of a run, also while it is written. Lines that are no event are passed over. */
+const MAX_EVENT_BYTES = 2 ** 28; // millions of updates
+
+/**
+ * Reads events.jsonl of a run, also while it is written. Lines that are no event are passed over. Throws FormatError for a
+ * file of more than 256 MiB, the system's error when it cannot be read.
+ */
 export async function readEvents(path: string): Promise<EventFile> {
   const events: EventFile["events"][number][] = [];
   const damagedLines: number[] = [];
-  const lines = (await readFile(path, "utf8")).split("\n");
+  const bytes = await readBounded(path, MAX_EVENT_BYTES, "a list of events");
+  const lines = new TextDecoder().decode(bytes).split("\n"); // a kill can leave half a character, in a damaged line
   if (lines.at(-1) === "") lines.pop();
   for (const [index, line] of lines.entries()) {
     const event = parseEvent(line);
@@ -76,8 +83,10 @@ export async function readEvents(path: string): Promise<EventFile> {
 
 function parseEvent(line: string): EventFile["events"][number] | undefined {
   try {
-    const event = JSON.parse(line);
-    return typeof event?.type === "string" && typeof event.time === "string" ? event : undefined;
+    const event = parseJson(line, "an event") as Partial<EventFile["events"][number]> | null;
+    return typeof event?.type === "string" && typeof event.time === "string"
+      ? (event as EventFile["events"][number])
+      : undefined;
   } catch {
     return undefined; // counted as damaged
   }

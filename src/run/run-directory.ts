@@ -1,7 +1,9 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isTemporary } from "../core/atomic-file.ts";
+import { readBoundedText } from "../core/bounded-file.ts";
 import { ConfigError, FormatError } from "../core/errors.ts";
+import { isJsonObject, parseJson } from "../core/parse-json.ts";
 import { writeJsonAtomic } from "./atomic.ts";
 import { type CheckpointPlace, recoverCheckpoints } from "./checkpoint.ts";
 import { differingKeys } from "./differing-keys.ts";
@@ -68,13 +70,12 @@ export async function readRunConfig(path: string): Promise<Record<string, unknow
   const file = join(path, "config.json");
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    text = await readBoundedText(file, "a configuration");
   } catch (error) {
+    if (error instanceof FormatError) throw error;
     throw new ConfigError(`${path} is not a run: ${file} cannot be read (${(error as NodeJS.ErrnoException).code}).`);
   }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(`${file} is not JSON: ${(error as Error).message}`);
-  }
+  const config = parseJson(text, file);
+  if (!isJsonObject(config)) throw new FormatError(`${file}: a configuration is a JSON object, but this is not.`);
+  return config;
 }

@@ -1,13 +1,27 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
+import { readBoundedText } from "../core/bounded-file.ts";
 import { FormatError } from "../core/errors.ts";
+import { parseJson } from "../core/parse-json.ts";
 import { writeJsonAtomic } from "./atomic.ts";
 
+/** How a finetuned chain stands to the exactly tilted pretrained chain, w = exp(β r − log π_θ/π_#). */
+export interface PathMeasures {
+  /** Mean log w: at most log Z. */
+  readonly elbo: number;
+  /** (Σw)²/(n Σw²) within a prompt, averaged over prompts. */
+  readonly importanceEss: number;
+  /** KL divergence of the finetuned chain's paths from the pretrained chain's. */
+  readonly pathKl: number;
+}
+
 /** What a model's pictures are like: measured with noise disjoint from training, the same before and after. */
-export interface ModelSummary {
+export interface ModelSummary extends Partial<PathMeasures> {
   /** Mean over all images, and their standard deviation. */
   readonly reward: number;
   readonly rewardStd: number;
+  /** Of a sum of rewards: the mean score of each part, before its mean, std and weight. */
+  readonly rewardParts?: Readonly<Record<string, number>>;
   /** Mean pairwise 1 − cos of features within a prompt, averaged over prompts. */
   readonly diversity: number;
   /** The same of the features of a network by others; pictures only. */
@@ -35,6 +49,8 @@ export interface ExactReference {
 export interface ExactMeasures extends ExactReference {
   readonly elbo: number;
   readonly importanceEss: number;
+  /** Absent in runs from before it was measured. */
+  readonly pathKl?: number;
   /** The exact p*. */
   readonly target: ExactReference;
   /** The exactly tilted pretrained sampler, through importance weights of effective sample size `ess`: no bound. */
@@ -60,18 +76,52 @@ export async function writeSummary(run: string, summary: RunSummary): Promise<vo
   await writeJsonAtomic(join(run, "summary.json"), summary);
 }
 
-/** Throws FormatError when summary.json is not JSON with before and after; the system's error when it is absent. */
+/** JSON has null for a number that is not finite. */
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+const measured = number.optional();
+const model = z.looseObject({
+  reward: number,
+  rewardStd: number,
+  rewardParts: z.record(z.string(), number).optional(),
+  diversity: number,
+  diversityThirdParty: measured,
+  promptAgreement: measured,
+  priorDistance: measured,
+  priorDistanceFloor: measured,
+  elbo: measured,
+  importanceEss: measured,
+  pathKl: measured,
+  images: number,
+  seeds: z.array(z.number()),
+});
+const reference = z.looseObject({
+  meanReward: number,
+  modeTV: number,
+  energyDistance: number,
+  withinStdRatio: number,
+});
+const exact = reference.extend({
+  elbo: number,
+  importanceEss: number,
+  pathKl: measured,
+  target: reference,
+  floor: reference.extend({ ess: number }),
+  pretrained: reference,
+});
+const summarySchema = z.looseObject({
+  before: model,
+  after: model,
+  seconds: number,
+  exact: exact.extend({ prompts: z.record(z.string(), exact).optional() }).optional(),
+});
+
+/** Throws FormatError when summary.json is not JSON with before and after, or a measure is no number; the system's error when it is absent. */
 export async function readSummary(run: string): Promise<RunSummary> {
   const path = join(run, "summary.json");
-  const text = await readFile(path, "utf8");
-  let summary: RunSummary;
-  try {
-    summary = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(`${path} is not JSON: ${(error as Error).message}`);
-  }
-  if (typeof summary?.before !== "object" || typeof summary?.after !== "object") {
-    throw new FormatError(`${path}: a summary has "before" and "after".`);
-  }
-  return summary;
+  const summary = summarySchema.safeParse(parseJson(await readBoundedText(path, "a summary"), path));
+  if (!summary.success) throw new FormatError(`${path}: ${z.prettifyError(summary.error).slice(0, 1000)}`);
+  return summary.data as RunSummary;
 }

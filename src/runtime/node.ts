@@ -1,41 +1,59 @@
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { ShapeError } from "../core/errors.ts";
 import { emitOnnx, type ValueInfo } from "../onnx/index.ts";
-import { showShape, sizeOf, type Tensor } from "../tensor/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { feedFor } from "./feeds.ts";
+import { checkProvider, refuseAbsent } from "./node-providers.ts";
+import { type NodeProvider, operatorsOf } from "./providers.ts";
 import { allocate } from "./results.ts";
 import type { Program, Runtime, Values } from "./runtime.ts";
+import { checkWeightFiles, mappingSettings } from "./weight-files.ts";
 
 export interface NodeRuntimeOptions {
   /** Threads of one operator. Results are bit-identical only for the same number. */
   threads?: number;
+  /** What runs the operators; those that it lacks run on the CPU. Default "cpu". */
+  provider?: NodeProvider;
 }
 
-/** ONNX Runtime in Node, on the CPU. */
-export function nodeRuntime({ threads = 2 }: NodeRuntimeOptions = {}): Runtime {
+export { checkProvider, type NodeProvider };
+
+/**
+ * ONNX Runtime in Node. Throws ConfigError for a provider that is not in this build; compiling throws it where the provider
+ * has no device, and `checkProvider` tells beforehand.
+ */
+export function nodeRuntime({ threads = 2, provider = "cpu" }: NodeRuntimeOptions = {}): Runtime {
+  refuseAbsent(provider);
   let compilations = 0;
   return {
-    name: "node-cpu",
+    name: `node-${provider}`,
     get compilations() {
       return compilations;
     },
     async compile(outputs) {
       compilations++;
-      return openProgram(outputs, threads);
+      await checkProvider(provider);
+      return openProgram(outputs, threads, provider);
     },
   };
 }
 
-async function openProgram(outputs: Readonly<Record<string, Tensor>>, threads: number): Promise<Program> {
-  const model = emitOnnx(outputs);
+async function openProgram(
+  outputs: Readonly<Record<string, Tensor>>,
+  threads: number,
+  provider: NodeProvider,
+): Promise<Program> {
+  const model = emitOnnx(outputs, { operators: operatorsOf[provider] });
+  const { files } = model;
+  if (files) await checkWeightFiles(files);
   const session = await InferenceSession.create(model.bytes, {
-    executionProviders: ["cpu"],
+    executionProviders: [provider],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel: files ? "extended" : "all", // "all" copies convolution weights into a blocked layout
     enableMemPattern: false, // the planned block holds what is freed until the end of a run: twice the peak (docs/log.md)
     logSeverityLevel: 3,
-    extra: { session: { set_denormal_as_zero: "1" } },
+    extra: { session: { set_denormal_as_zero: "1", ...(files && mappingSettings(files)) } },
   });
   const { floats, integers } = allocate(model.outputs);
   const fetches = Object.fromEntries(
@@ -45,16 +63,7 @@ async function openProgram(outputs: Readonly<Record<string, Tensor>>, threads: n
 
   const toFeed = (feeds: Values) =>
     Object.fromEntries(
-      Object.entries(model.inputs).map(([name, info]) => {
-        const { shape, dtype } = info;
-        const data = feeds[name];
-        if (!data || data.length !== sizeOf(shape) || data instanceof Int32Array !== (dtype === "int32")) {
-          throw new ShapeError(
-            `run: input "${name}" needs ${dtype} ${showShape(shape)} (${sizeOf(shape)} values), but ${data ? `${data.length} values of ${data.constructor.name}` : "nothing"} came.`,
-          );
-        }
-        return [name, ortTensor(data, info)];
-      }),
+      Object.entries(model.inputs).map(([name, info]) => [name, ortTensor(feedFor(name, info, feeds), info)]),
     );
 
   return {

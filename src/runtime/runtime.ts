@@ -3,7 +3,10 @@ import type { Tensor } from "../tensor/index.ts";
 
 export type Values = Readonly<Record<string, Float32Array | Int32Array>>;
 
-/** A compiled graph. It owns native memory until `release`. */
+/**
+ * A compiled graph. It owns native memory until `release`. One that is dropped is released when it is collected, but the
+ * collector knows nothing of native memory and takes its time.
+ */
 export interface Program {
   readonly inputs: Readonly<Record<string, ValueInfo>>;
   readonly outputs: Readonly<Record<string, ValueInfo>>;

@@ -4,7 +4,7 @@ import { input, type Tensor } from "../tensor/index.ts";
 /** Per-sample numbers of one level of the chain, in the order they are fed. */
 export const levelColumns = ["t", "alphaBar", "progress", "c1", "c2", "d1", "d2", "signal", "inside"] as const;
 /** Per-sample numbers of a transition. */
-export const transitionColumns = ["sigma", "a", "s"] as const;
+export const transitionColumns = ["sigma", "a", "s", "noise"] as const;
 
 type Columns<Names extends readonly string[]> = Record<Names[number], Tensor>;
 
@@ -17,8 +17,8 @@ export function levelRow(chain: Chain, i: number): number[] {
 }
 
 export function transitionRow(chain: Chain, i: number): number[] {
-  const { sigma, a, s } = chain.steps[i]!;
-  return [sigma, a, s];
+  const { sigma, a, s, noise } = chain.steps[i]!;
+  return [sigma, a, s, noise];
 }
 
 /** Rows for the step indices of a batch, [B, columns]. */
@@ -33,7 +33,15 @@ export function columnsInput<Names extends readonly string[]>(
   batch: number,
   rank: number,
 ): Columns<Names> {
-  const table = input(name, [batch, names.length]);
-  const shape = [batch, ...new Array<number>(rank - 1).fill(1)];
+  return splitColumns(input(name, [batch, names.length]), names, rank);
+}
+
+/** A table [B, K] as columns of shape [B, 1, …] with `rank` axes. */
+export function splitColumns<Names extends readonly string[]>(
+  table: Tensor,
+  names: Names,
+  rank: number,
+): Columns<Names> {
+  const shape = [table.shape[0]!, ...new Array<number>(rank - 1).fill(1)];
   return Object.fromEntries(names.map((n, k) => [n, table.slice(1, k, k + 1).reshape(shape)])) as Columns<Names>;
 }

@@ -21,6 +21,20 @@ export interface Trajectories {
 /** Writes the standard normal noise that makes x_i (i = 0: the initial state) of trajectory `sample`. */
 export type NoiseSource = (out: Float32Array, offset: number, size: number, sample: number, i: number) => void;
 
+/** One step of a block of trajectories: x_{i+1} was drawn from x_i. Its arrays are overwritten by the next step. */
+export interface SampledStep {
+  readonly i: number;
+  /** The first trajectory of the block, and how many of its rows are trajectories: the rest is padding. */
+  readonly start: number;
+  readonly used: number;
+  /** The prompt of each row. */
+  readonly prompts: readonly string[];
+  /** x_i, the guided output there, and x_{i+1}. [block, …shape] */
+  readonly x: Float32Array;
+  readonly out: Float32Array;
+  readonly xNext: Float32Array;
+}
+
 export interface SampleRequest {
   prompts: readonly string[];
   conditions: Conditions;
@@ -28,6 +42,8 @@ export interface SampleRequest {
   /** Values of trained parameters, by input name. */
   trained?: Values;
   keepStates?: boolean;
+  /** Sees every step as it is drawn; the next waits for it. */
+  watch?: ((step: SampledStep) => Promise<void>) | undefined;
   /** Called after each step of each block with the fraction done. */
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal | undefined;
@@ -99,7 +115,9 @@ async function run(program: Program, options: ChainSamplerOptions, request: Samp
         put(states[i]!, x);
         put(outputs[i]!, result.out!);
       }
-      x = result.xNext!.slice();
+      const xNext = result.xNext!.slice();
+      await request.watch?.({ i, start, used, prompts: blockPrompts, x, out: result.out!, xNext });
+      x = xNext;
       request.onProgress?.((k + (i + 1) / chain.T) / blocks);
     }
     put(states[states.length - 1]!, x);

@@ -1,7 +1,7 @@
 import type { Condition, Model, Time } from "../models/index.ts";
 import type { Params } from "../nn/index.ts";
-import { input, type Tensor } from "../tensor/index.ts";
-import { columnsInput, levelColumns } from "./chain-columns.ts";
+import { checkpoint, input, type Tensor } from "../tensor/index.ts";
+import { levelColumns, splitColumns } from "./chain-columns.ts";
 import { conditionInputs } from "./conditions.ts";
 import { guided } from "./guided.ts";
 
@@ -24,13 +24,30 @@ export function guidedState(
   batch: number,
   names: { x: string; columns: string } = { x: "x", columns: "columns" },
 ): GuidedState {
-  const shape = [batch, ...model.shape];
-  const x = input(names.x, shape);
-  const level = columnsInput(names.columns, levelColumns, batch, shape.length);
+  const x = input(names.x, [batch, ...model.shape]);
+  return guidedStateAt(model, guidance, x, input(names.columns, [batch, levelColumns.length]));
+}
+
+/**
+ * The same of states x [B, …shape] that are computed, with the rows of their levels as a table [B, levelColumns]. With
+ * `recompute` the inside of the network is not kept for the backward pass but computed again in it.
+ */
+export function guidedStateAt(
+  model: Model,
+  guidance: number,
+  x: Tensor,
+  columns: Tensor,
+  { recompute = false }: { recompute?: boolean } = {},
+): GuidedState {
+  const batch = x.shape[0]!;
+  const level = splitColumns(columns, levelColumns, x.shape.length);
   const flat = (t: Tensor) => t.reshape([batch]);
   const time: Time = { t: flat(level.t), alphaBar: flat(level.alphaBar), progress: flat(level.progress) };
   const condition = conditionInputs(model, batch, "condition");
   const unconditional = guidance === 1 ? undefined : conditionInputs(model, batch, "unconditional");
-  const output = (params: Params) => guided(model, params, x, time, condition, unconditional, guidance);
+  const output = (params: Params) => {
+    const at = (state: Tensor) => guided(model, params, state, time, condition, unconditional, guidance);
+    return recompute ? checkpoint(at)(x) : at(x);
+  };
   return { x, level, time, condition, output };
 }

@@ -1,6 +1,6 @@
 import { ConfigError } from "../core/errors.ts";
 import { assetPath } from "../core/package-root.ts";
-import { classInPrompt } from "../models/class-in-prompt.ts";
+import { classesInPrompt, classInPrompt } from "../models/class-in-prompt.ts";
 import { convnet } from "../models/convnet.ts";
 import { type Convnet, loadConvnet } from "../models/convnet-folder.ts";
 import { mobilenetV2, mobilenetV2Output } from "../models/mobilenet-v2.ts";
@@ -99,6 +99,8 @@ export async function openThirdPartyFeatures(
 
 /** The classifier behind `promptAgreement`. */
 export interface AgreementNetwork {
+  /** Whether every prompt names one of the animals that it knows. */
+  knows(prompts: readonly string[]): boolean;
   /** images [N, 3, 32, 32] and their prompts → [N]: 1 where the likeliest animal is the one the prompt names, else 0. */
   agrees(images: Float32Array, prompts: readonly string[]): Promise<Float32Array>;
   release(): Promise<void>;
@@ -114,6 +116,7 @@ export async function openAgreement(
   if (!classes) throw new ConfigError(`Agreement needs a classifier with a head "animal", but ${path} has none.`);
   const network = await openConvnet(runtime, loaded, block);
   return {
+    knows: (prompts) => prompts.every((prompt) => classesInPrompt(prompt, classes).length === 1),
     async agrees(images, prompts) {
       const asked = prompts.map((prompt) => classInPrompt(prompt, classes));
       const { animal } = await network.run(images);

@@ -7,4 +7,4 @@ export { instanceNorm, rmsNorm } from "./norms.ts";
 export * from "./operator.ts";
 export * from "./ops/index.ts";
 export { type Shape, showShape, sizeOf } from "./shapes.ts";
-export { apply, constant, fill, input, type Operand, Tensor, zerosLike } from "./tensor.ts";
+export { apply, type ConstantData, constant, fill, input, type Operand, Tensor, zerosLike } from "./tensor.ts";

@@ -26,11 +26,17 @@ export interface Emitter {
   zero(): string;
   /** Runs `build` once per key, so that two operators can share one node. */
   shared<T>(key: string, build: () => T): T;
-  /** Contents of a value that is a constant of the graph, if it is one. */
+  /** Contents of a value that is a float constant of the graph and held in memory. */
   constantData(name: string): Float32Array | undefined;
+  /** Whether a value is a float constant of the graph, wherever its contents lie. */
+  isConstant(name: string): boolean;
   /** Adds a constant computed while emitting (for example flipped frozen weights). */
   constant(data: Float32Array, shape: Shape): string;
+  /** Whether the backend has a kernel for this operator, to the accuracy of float32; if not, emit others in its place. */
+  has(opType: OptionalOperator): boolean;
 }
+/** Operators that not every backend has: two of com.microsoft, and two that WebGPU computes to three digits only. */
+export type OptionalOperator = "FusedMatMul" | "QuickGelu" | "Sin" | "Cos";
 export type NodeAttrs = Readonly<Record<string, number | string | readonly number[] | { float: number }>>;
 export interface NodeOptions {
   domain?: "com.microsoft";

@@ -1,4 +1,5 @@
 import { ShapeError } from "../core/errors.ts";
+import type { FileRegion } from "../core/named-arrays.ts";
 import { requireFloat32 } from "./dtypes.ts";
 import { roundToHalf } from "./float16.ts";
 import { type Attrs, type DType, operatorNamed } from "./operator.ts";
@@ -6,6 +7,9 @@ import { normalizeAxes, normalizeAxis, type Shape, showShape, sizeOf } from "./s
 
 /** A number or a tensor: wherever an operand is expected, numbers become scalars. */
 export type Operand = Tensor | number;
+
+/** Values of a constant: in memory, or in a file that programs map into memory and share. */
+export type ConstantData = Float32Array | Int32Array | FileRegion;
 
 let created = 0;
 
@@ -25,16 +29,9 @@ export class Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
   /** Values of a `constant`; undefined for every other operator. */
-  readonly data: Float32Array | Int32Array | undefined;
+  readonly data: ConstantData | undefined;
 
-  constructor(
-    op: string,
-    inputs: readonly Tensor[],
-    attrs: Attrs,
-    shape: Shape,
-    dtype: DType,
-    data?: Float32Array | Int32Array,
-  ) {
+  constructor(op: string, inputs: readonly Tensor[], attrs: Attrs, shape: Shape, dtype: DType, data?: ConstantData) {
     this.op = op;
     this.inputs = inputs;
     this.attrs = attrs;
@@ -276,8 +273,8 @@ export function input(name: string, shape: Shape, dtype: DType = "float32"): Ten
   return new Tensor("input", [], { name, shape }, shape, dtype);
 }
 
-/** A constant baked into the graph (frozen weights). The array is referenced, not copied: do not change it. */
-export function constant(data: Float32Array | Int32Array, shape: Shape): Tensor {
+/** A constant of the graph (frozen weights). The array or file is referenced, not copied: do not change it. */
+export function constant(data: ConstantData, shape: Shape): Tensor {
   if (data.length !== sizeOf(shape)) {
     throw new ShapeError(
       `constant: shape ${showShape(shape)} needs ${sizeOf(shape)} values, but ${data.length} were given.`,

@@ -2,33 +2,33 @@ import { NonFiniteError } from "../core/errors.ts";
 import type { NamedArray } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
 import type { Program, Values } from "../runtime/index.ts";
-import type { FinetuneOptions } from "./finetune-options.ts";
+import { sizeOf } from "../tensor/index.ts";
+import type { LoopOptions } from "./finetune-options.ts";
 import { minibatch, type Rollout } from "./minibatch.ts";
 import type { Programs } from "./programs.ts";
 import type { Network, TrainState } from "./train-state.ts";
-import { chooseTransitions, type TransitionIndex } from "./transitions.ts";
+import { chooseTransitions, type TransitionIndex, transitionChoice } from "./transitions.ts";
 
 /** Losses and gradients of one update, averaged over its pieces. */
 export async function accumulate(
-  { config, parts }: FinetuneOptions,
+  { config, parts }: LoopOptions,
   state: TrainState,
   programs: Programs,
   rollout: Rollout,
 ): Promise<{ losses: Record<string, number>; gradients: Partial<Record<Network, Record<string, NamedArray>>> }> {
   const { seed, strata } = config.train;
-  const chosen = chooseTransitions(
-    rollout.trajectories.count,
-    parts.chain.T,
-    parts.objective.transitions === "all"
-      ? { kind: "all" }
-      : { kind: "strata", strata, rng: new Rng(seed), update: state.update },
-  );
+  const { T } = parts.chain;
+  const rng = new Rng(seed);
+  const choice = transitionChoice(parts.objective, T, { strata, rng, update: state.update });
+  const chosen = chooseTransitions(rollout.trajectories.count, T, choice);
   const pieces = piecesOf(chosen, programs.batch);
   const losses: Record<string, number> = {};
   const gradients: Partial<Record<Network, Record<string, NamedArray>>> = {};
-  for (const piece of pieces) {
-    const feeds = minibatch(parts, programs.conditions, rollout, piece, programs.update.inputs);
-    const result = await programs.update.run({ ...pick(state.trained, programs.update.inputs), ...feeds });
+  for (const [k, piece] of pieces.entries()) {
+    const { inputs } = programs.update;
+    const feeds = minibatch(parts, programs.conditions, rollout, piece, inputs);
+    const noise = freshNoise(inputs, rng, state.update, k * programs.batch);
+    const result = await programs.update.run({ ...pick(state.trained, inputs), ...feeds, ...noise });
     for (const [name, data] of Object.entries(result)) {
       const [kind, network, ...rest] = name.split(".") as ["loss" | "gradient", Network, ...string[]];
       const key = rest.join(".");
@@ -58,6 +58,18 @@ export async function accumulate(
 /** Splits transitions into pieces of the compiled size; the check of the configuration made it fit. */
 function piecesOf(chosen: readonly TransitionIndex[], batch: number): TransitionIndex[][] {
   return Array.from({ length: chosen.length / batch }, (_, k) => chosen.slice(k * batch, (k + 1) * batch));
+}
+
+/** Noise of the rows from `first` on, for a program that has the input; it depends on (seed, update, row) alone. */
+function freshNoise({ noise }: Program["inputs"], rng: Rng, update: number, first: number): Values {
+  if (!noise) return {};
+  const [rows, ...shape] = noise.shape as [number, ...number[]];
+  const size = sizeOf(shape);
+  const out = new Float32Array(rows * size);
+  for (let b = 0; b < rows; b++) {
+    rng.fillNormal(out, b * size, size, { purpose: "objective", sample: first + b, step: update });
+  }
+  return { noise: out };
 }
 
 function notFinite(

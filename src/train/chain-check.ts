@@ -7,9 +7,15 @@ import type { Objective } from "../objectives/index.ts";
  * Throws ConfigError.
  */
 export function checkChain(objective: Objective, sampler: Sampler, chain?: Chain): void {
-  if (!(chain ?? sampler).stochastic) {
+  if (objective.chain === "stochastic" && !(chain ?? sampler).stochastic) {
     throw new ConfigError(
       `${objective.kind} needs a chain with noise in every step, but sampler "${sampler.kind}" has a step with σ = 0. Raise sampler.eta, or use "ddpm".`,
+    );
+  }
+  const noisy = chain ? chain.steps.some(({ sigma }) => sigma > 0) : sampler.stochastic;
+  if (objective.chain === "deterministic" && noisy) {
+    throw new ConfigError(
+      `${objective.kind} steers a chain without noise, but sampler "${sampler.kind}" with these options has some. Use ddim with eta 0 or flow with noise 0, or an objective for chains with noise, such as "residual-nabla-db".`,
     );
   }
   if (objective.needs.includes("memoryless-chain") && !(chain ? chain.memoryless : sampler.reversesMarkov)) {

@@ -6,56 +6,11 @@ import { samplerKinds } from "../diffusion/samplers/kinds.ts";
 import { modelKinds } from "../models/kinds.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
-import { groupRefusal } from "./group-check.ts";
-
-const optimizer = z.strictObject({
-  lr: z.number().positive().describe("AdamW step size"),
-  betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.95]),
-  weightDecay: z.number().nonnegative().default(0),
-  clip: z.number().positive().default(1).describe("largest global gradient norm"),
-  decayAt: z
-    .number()
-    .positive()
-    .max(1)
-    .default(1)
-    .describe("fraction of the updates after which lr is × 0.1; 1 = never"),
-});
-
-const train = z.strictObject({
-  updates: z.int().positive(),
-  trajectories: z.int().positive().describe("trajectories per rollout"),
-  updatesPerRollout: z.int().positive().default(1),
-  strata: z.int().positive().default(5).describe("transitions per trajectory: one per stratum and the last"),
-  accumulate: z.int().positive().default(1).describe("parts a batch of transitions is split into to save memory"),
-  seed: z.int().nonnegative().default(0),
-  checkpointEvery: z.int().positive().default(50),
-  threads: z.int().positive().default(2),
-  ema: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(0)
-    .describe("decay of the averaged policy that is saved and evaluated; 0 = none"),
-  block: z.int().positive().default(32).describe("trajectories advanced together while sampling"),
-  optimizer,
-  flowOptimizer: optimizer,
-});
-
-const evaluate = z.strictObject({
-  every: z.int().nonnegative().default(0).describe("updates between evaluations; 0 = only before and after"),
-  imagesPerPrompt: z.int().positive().default(16),
-  seed: z.int().nonnegative().default(1000),
-});
-
-const finetune = z.strictObject({
-  mode: z.enum(["lora", "full"]).default("lora"),
-  rank: z.int().positive().default(8),
-  alpha: z.number().positive().default(8),
-  targets: z.array(z.string()).min(1).default(["*.to_q", "*.to_k", "*.to_v", "*.to_out.0"]),
-});
+import { rewardEntry, splitEntry, type Weighting } from "./reward-entry.ts";
+import { evaluateSettings, finetuneSettings, trainSettings } from "./settings.ts";
+import { trainRefusal } from "./train-check.ts";
 
 const kind = z.looseObject({ kind: z.string() });
-const rewardEntry = z.looseObject({ kind: z.string(), weight: z.number().optional() });
 const promptWorld = z.strictObject({ model: z.looseObject({}), reward: kind });
 
 const runSchema = z.strictObject({
@@ -63,7 +18,7 @@ const runSchema = z.strictObject({
   reward: z.union([rewardEntry, z.array(rewardEntry).min(1)]).optional(),
   sampler: kind,
   objective: kind,
-  finetune: finetune.prefault({}),
+  finetune: finetuneSettings.prefault({}),
   prompts: z
     .union([
       z.strictObject({ file: z.string(), column: z.string().optional() }),
@@ -71,8 +26,8 @@ const runSchema = z.strictObject({
       z.record(z.string(), promptWorld),
     ])
     .default([""]),
-  train,
-  evaluate: evaluate.prefault({}),
+  train: trainSettings,
+  evaluate: evaluateSettings.prefault({}),
 });
 
 /** A finetuning run as a configuration describes it, every default filled in. */
@@ -129,33 +84,27 @@ function checkKinds(config: RunConfig, source: string): RunConfig {
   const resolvedObjective = objective(parseConfig(objective.options, objectiveOptions, `${source}: objective`));
   const sampler = checkedPart("sampler", samplerKinds, config.sampler, source) as { kind: string; steps: number };
   const checkedReward = <Entry extends z.output<typeof kind>>(entry: Entry): Entry => {
-    const { weight, ...bare } = entry as ConfigData;
-    const [reward] = kindOf("reward", rewardKinds, bare);
+    const [reward] = kindOf("reward", rewardKinds, entry);
     if (resolvedObjective.needs.includes("reward-gradient") && !reward.differentiable) {
       throw hostRewardRefused(objective.kind, reward.kind, source);
     }
-    const checked = checkedPart("reward", rewardKinds, bare, source);
-    return { ...checked, ...(weight !== undefined && { weight }) } as Entry;
+    return checkedPart("reward", rewardKinds, entry, source) as Entry;
+  };
+  const checkedEntry = (entry: z.output<typeof rewardEntry>): z.output<typeof rewardEntry> => {
+    const { weighting, rest } = splitEntry(entry, `${source}: reward`);
+    return { ...checkedReward(rest as z.output<typeof kind>), ...weighting };
   };
 
   const [model] = kindOf("model", modelKinds, config.model);
   const checkedModel = parseConfig(model.options, modelOptions(config), `${source}: model`) as object;
   const worlds = isWorlds(config.prompts) ? config.prompts : undefined;
-  const { trajectories, strata, accumulate } = config.train;
-  const transitions = trajectories * (resolvedObjective.transitions === "all" ? sampler.steps : strata + 1);
-  if (transitions % accumulate !== 0) {
-    throw new ConfigError(
-      `${source}: train.accumulate splits the ${transitions} transitions of an update into equal parts, but ${accumulate} does not divide ${transitions}.`,
-    );
-  }
-  const refusal =
-    groupRefusal(resolvedObjective, config.train) ?? resolvedObjective.refuseReuse(config.train.updatesPerRollout);
+  const refusal = trainRefusal(resolvedObjective, sampler.steps, config.train);
   if (refusal) throw new ConfigError(`${source}: ${refusal}`);
   return {
     ...config,
     model: worlds ? config.model : { kind: model.kind, ...checkedModel },
     ...(config.reward && {
-      reward: Array.isArray(config.reward) ? config.reward.map(checkedReward) : checkedReward(config.reward),
+      reward: Array.isArray(config.reward) ? config.reward.map(checkedEntry) : checkedEntry(config.reward),
     }),
     sampler,
     objective: { kind: objective.kind, ...(resolvedObjective.options as object) },
@@ -201,8 +150,8 @@ export const isWorlds = (prompts: RunConfig["prompts"]): prompts is Record<strin
 
 /** The rewards of a configuration, or the value in their place, as a list. */
 export function rewardList<Entry extends { kind: string }>(config: {
-  reward?: Entry | Entry[] | undefined;
-}): (Entry & { weight?: number })[] {
+  reward?: Entry | readonly Entry[] | undefined;
+}): (Entry & Weighting)[] {
   if (config.reward === undefined) return [];
-  return Array.isArray(config.reward) ? config.reward : [config.reward];
+  return [config.reward].flat() as Entry[];
 }

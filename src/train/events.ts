@@ -11,6 +11,8 @@ export interface StepEvent {
   /** Mean and std of the rewards of this update's rollout, before the update. */
   reward?: number;
   rewardStd?: number;
+  /** Mean score of each part of a sum of rewards, before its mean, std and weight. */
+  rewardParts?: Readonly<Record<string, number>>;
   /** `policy.forward`, `flow.reverse`, …; `loss` for pretraining. */
   losses: Record<string, number>;
   /** Global gradient norms before clipping, by network. */

@@ -4,12 +4,16 @@ import type { Runtime } from "../runtime/index.ts";
 import type { RunConfig } from "./config.ts";
 import type { Parts } from "./prepare.ts";
 
-export interface FinetuneOptions {
-  config: RunConfig;
+/** What the loop is given, wherever the run is kept. */
+export interface LoopOptions {
+  config: Pick<RunConfig, "train" | "evaluate">;
   parts: Parts;
   runtime: Runtime;
-  directory: RunDirectory;
   signal?: AbortSignal | undefined;
   /** Measures the policy every `evaluate.every` updates. */
   probe?: (policy: NamedArrays) => Promise<Record<string, number>>;
+}
+
+export interface FinetuneOptions extends LoopOptions {
+  directory: RunDirectory;
 }

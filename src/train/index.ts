@@ -2,6 +2,7 @@ export { type ConfigLayers, type RunConfig, readConfig, resolveConfig } from "./
 export type { CheckpointEvent, EvaluationEvent, NoteEvent, StepEvent, TrainEvent } from "./events.ts";
 export { type Finetuned, finetune } from "./finetune.ts";
 export type { FinetuneOptions } from "./finetune-options.ts";
+export { prepareMeasured } from "./measured-rewards.ts";
 export { loadModel, loadReward, type Parts, prepare, prepareSampling, type SamplingParts } from "./prepare.ts";
 export { pretrain } from "./pretrain.ts";
 export { type PretrainConfig, resolvePretrainConfig } from "./pretrain-config.ts";

@@ -5,7 +5,7 @@ import type { Conditions } from "../sample/conditions.ts";
 import { promptFeaturesOf } from "../sample/image-scorer.ts";
 import { input, sizeOf } from "../tensor/index.ts";
 import type { Parts } from "./prepare.ts";
-import { stateGraph, type TransitionGraphOptions } from "./transition-graph.ts";
+import { stateGraph, type TransitionGraphOptions } from "./state-graph.ts";
 
 /** For every step i of every trajectory: next[i] = A_{i+1} and pulledBack[i] = R_i, [N, …shape]. */
 export interface LambdaReturns {

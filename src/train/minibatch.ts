@@ -8,12 +8,14 @@ import { sizeOf } from "../tensor/index.ts";
 import { partsRefused } from "./group-check.ts";
 import type { LambdaReturns } from "./lambda-returns.ts";
 import type { Parts } from "./prepare.ts";
-import type { TransitionIndex } from "./transitions.ts";
+import { stepDraw, type TransitionIndex } from "./transitions.ts";
 
 /** A rollout and what was computed from it. Everything a transition needs is looked up by its own trajectory. */
 export interface Rollout {
   trajectories: Trajectories;
   rewards: Float32Array;
+  /** Mean score of each part of a sum of rewards, as the part gives it. */
+  rewardParts?: Readonly<Record<string, number>>;
   advantages?: Float32Array;
   returns?: LambdaReturns;
 }
@@ -26,7 +28,7 @@ export function minibatch(
   chosen: readonly TransitionIndex[],
   wanted: Program["inputs"],
 ): Values {
-  const { model, chain, reward } = parts;
+  const { model, chain, reward, objective } = parts;
   const { states, outputs, prompts } = rollout.trajectories;
   const size = sizeOf(model.shape);
   const ownPrompts = chosen.map(({ trajectory }) => prompts[trajectory]!);
@@ -41,9 +43,13 @@ export function minibatch(
   const providers: Record<string, () => Float32Array | Int32Array> = {
     x: () => pick(({ i }) => states[i]!),
     xNext: () => pick(({ i }) => states[i + 1]!),
+    xEnd: () => pick(() => states[chain.T]!),
     "x.columns": () => rowsOf((i) => levelRow(chain, i), indices),
     "xNext.columns": () => rowsOf((i) => levelRow(chain, i + 1), indices),
     transition: () => rowsOf((i) => transitionRow(chain, i), indices),
+    "path.x": () => pick(() => states[stepDraw(objective, chain.T).from]!),
+    "path.noise": () => pathNoise(parts, rollout, chosen, size),
+    "path.start": () => Int32Array.from(indices),
     oldOutput: () => pick(({ i }) => outputs[i]!),
     promptFeatures: () => promptFeaturesOf(reward, ownPrompts),
     reward: () => Float32Array.from(chosen, ({ trajectory }) => rollout.rewards[trajectory]!),
@@ -57,6 +63,22 @@ export function minibatch(
   const values: Record<string, Float32Array | Int32Array> = { ...conditions.feeds(ownPrompts) };
   for (const [name, provide] of Object.entries(providers)) if (name in wanted) values[name] = provide();
   return values;
+}
+
+/** σ_k z_k = x_{k+1} − μ(x_k) of every step of the path, from the outputs stored when the trajectory was drawn. [K, B, …shape] */
+function pathNoise({ chain, objective }: Parts, rollout: Rollout, chosen: readonly TransitionIndex[], size: number) {
+  const { states, outputs } = rollout.trajectories;
+  const steps = chain.steps.slice(stepDraw(objective, chain.T).from);
+  const noise = new Float32Array(steps.length * chosen.length * size);
+  let at = 0;
+  for (const { i, d1, d2 } of steps) {
+    for (const { trajectory } of chosen) {
+      for (let k = trajectory * size; k < (trajectory + 1) * size; k++) {
+        noise[at++] = states[i + 1]![k]! - d1 * states[i]![k]! - d2 * outputs[i]![k]!;
+      }
+    }
+  }
+  return noise;
 }
 
 /** Element-mean log N(x_{i+1}; μ_old, σ²) up to log √2π, from the outputs stored when the trajectory was drawn. */

@@ -4,17 +4,20 @@ import { shippedPath } from "../core/package-root.ts";
 import { readPromptFile } from "../data/index.ts";
 import type { Chain, Sampler } from "../diffusion/index.ts";
 import { samplerKinds } from "../diffusion/samplers/kinds.ts";
+import { hubFromEnvironment, type OpenHub } from "../hub/index.ts";
 import type { ExactReward } from "../models/exact-target.ts";
 import type { Adaptation, Model } from "../models/index.ts";
 import { modelKinds } from "../models/kinds.ts";
 import type { Objective } from "../objectives/index.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
-import { byPrompt, weightedSum } from "../rewards/compose.ts";
+import { byPrompt, partsOf, weightedSum } from "../rewards/compose.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { noReward } from "../rewards/no-reward.ts";
-import type { Reward } from "../rewards/reward.ts";
+import type { Reward, RewardPart } from "../rewards/reward.ts";
 import { checkChain } from "./chain-check.ts";
 import { hostRewardRefused, isWorlds, modelOptions, type RunConfig, rewardList } from "./config.ts";
+import { withLocalPaths } from "./hub-paths.ts";
+import { numbersOf, splitEntry } from "./reward-entry.ts";
 import { isObjectiveValue, isRewardValue, isSamplerValue, type TrainConfig } from "./values.ts";
 
 /** The loaded parts that sampling and measuring need. */
@@ -35,15 +38,16 @@ export interface Parts extends SamplingParts {
 }
 
 /** Loads what a checked configuration names, and refuses combinations that only the loaded parts show to be wrong. */
-export async function prepare(config: TrainConfig): Promise<Parts> {
+export async function prepare(config: TrainConfig, openHub: OpenHub = hubFromEnvironment): Promise<Parts> {
   const objective = objectiveOf(config);
   const sampler = samplerOf(config);
   checkChain(objective, sampler);
-  const parts = await prepareSampling(config);
+  const parts = await prepareSampling(config, openHub);
   const { chain, reward } = parts;
   checkChain(objective, sampler, chain);
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {
-    throw hostRewardRefused(objective.kind, reward.kind, "reward");
+    const onHost = partsOf(reward).find((part) => !part.reward.differentiable)!;
+    throw hostRewardRefused(objective.kind, onHost.reward.kind, "reward");
   }
   return { ...parts, objective };
 }
@@ -51,14 +55,15 @@ export async function prepare(config: TrainConfig): Promise<Parts> {
 /** Loads model, sampler and reward, without an objective: for sampling and measuring. */
 export async function prepareSampling(
   config: Pick<TrainConfig, "model" | "prompts" | "reward" | "sampler" | "finetune">,
+  openHub: OpenHub = hubFromEnvironment,
 ): Promise<SamplingParts> {
   const prompts = await promptsOf(config);
   const sampler = samplerOf(config);
-  const model = await loadModel(config);
+  const model = await loadModel(config, openHub);
   const chain = sampler.chain(model);
   model.tokenize(prompts); // an unknown prompt is an error now, not at its first update
   const rewarded = config.reward !== undefined || isWorlds(config.prompts);
-  const reward = rewarded ? await loadReward(config) : noReward;
+  const reward = rewarded ? await loadReward(config, openHub) : noReward;
   const adaptation = model.adaptation(config.finetune);
   return { model, reward, chain, guidance: sampler.guidance, prompts, adaptation };
 }
@@ -75,16 +80,23 @@ function samplerOf({ sampler }: Pick<TrainConfig, "sampler">): Sampler {
   return kind(options);
 }
 
-export async function loadModel(config: Pick<RunConfig, "model" | "prompts">): Promise<Model> {
+export async function loadModel(
+  config: Pick<RunConfig, "model" | "prompts">,
+  openHub: OpenHub = hubFromEnvironment,
+): Promise<Model> {
   const [kind] = kindOf("model", modelKinds, config.model);
-  return kind.load(parseConfig(kind.options, modelOptions(config), "model"));
+  return kind.load(await withLocalPaths(parseConfig(kind.options, modelOptions(config), "model"), openHub));
 }
 
-export async function loadReward(config: Pick<TrainConfig, "reward" | "prompts">): Promise<Reward> {
-  const load = (entry: { kind: string }) => {
+/** The reward of a configuration, a sum of several. Throws ConfigError for one whose normalisation is not measured yet. */
+export async function loadReward(
+  config: Pick<TrainConfig, "reward" | "prompts">,
+  openHub: OpenHub = hubFromEnvironment,
+): Promise<Reward> {
+  const load = async (entry: { kind: string }) => {
     if (isRewardValue(entry)) return entry.load();
     const [kind, options] = kindOf("reward", rewardKinds, entry);
-    return kind(options).load();
+    return kind(await withLocalPaths(options, openHub)).load();
   };
   if (isWorlds(config.prompts)) {
     const entries = Object.entries(config.prompts).map(
@@ -92,7 +104,17 @@ export async function loadReward(config: Pick<TrainConfig, "reward" | "prompts">
     );
     return byPrompt(Object.fromEntries(await Promise.all(entries)));
   }
-  const parts = rewardList(config).map(async ({ weight = 1, ...entry }) => ({ reward: await load(entry), weight }));
+  const parts = rewardList(config).map(async (entry): Promise<RewardPart> => {
+    const { weighting, rest } = splitEntry(entry, "reward");
+    const { weight = 1, normalize } = weighting;
+    const normalization = normalize && numbersOf(normalize);
+    if (normalize && !normalization) {
+      throw new ConfigError(
+        `reward: "${entry.kind}" is to be normalised by ${normalize.samples} samples of the pretrained model, which only a training run draws (nabla train, or train in code). Elsewhere give normalize: { mean: …, std: … }.`,
+      );
+    }
+    return { reward: await load(rest), weight, ...(normalization && { normalization }) };
+  });
   return weightedSum(await Promise.all(parts));
 }
 

@@ -3,10 +3,11 @@ import type { Program } from "../runtime/index.ts";
 import { type ChainSampler, openChainSampler } from "../sample/chain-sampler.ts";
 import { type Conditions, encodePrompts } from "../sample/conditions.ts";
 import { openScorer, type Scorer } from "../sample/image-scorer.ts";
-import type { FinetuneOptions } from "./finetune-options.ts";
+import type { LoopOptions } from "./finetune-options.ts";
 import { groupRefusal } from "./group-check.ts";
 import { compileReturns, type ReturnPrograms } from "./lambda-returns.ts";
 import type { TrainState } from "./train-state.ts";
+import { transitionsPerTrajectory } from "./transitions.ts";
 import { bindParams, compileUpdate, graphOptions } from "./update-program.ts";
 
 /** Everything compiled before the first update; later updates compile nothing. */
@@ -21,11 +22,11 @@ export interface Programs {
 }
 
 /** Throws ConfigError, before anything is compiled, for groups that do not fit: an objective given as a value has passed no configuration check. */
-export async function openPrograms({ config, parts, runtime }: FinetuneOptions, state: TrainState): Promise<Programs> {
+export async function openPrograms({ config, parts, runtime }: LoopOptions, state: TrainState): Promise<Programs> {
   const refusal = groupRefusal(parts.objective, config.train);
   if (refusal) throw new ConfigError(refusal);
   const { trajectories, strata, accumulate: pieces, block } = config.train;
-  const perTrajectory = parts.objective.transitions === "all" ? parts.chain.T : strata + 1;
+  const perTrajectory = transitionsPerTrajectory(parts.objective, parts.chain.T, strata);
   const batch = Math.ceil((trajectories * perTrajectory) / pieces);
   const bound = bindParams(parts, state.params.policy, state.params.flow);
   const conditions = await encodePrompts(runtime, parts.model, parts.prompts, parts.guidance);

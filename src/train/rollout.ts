@@ -1,7 +1,8 @@
 import { NonFiniteError } from "../core/errors.ts";
 import { Rng } from "../core/rng.ts";
+import { partMeans } from "../sample/image-scorer.ts";
 import { advantages, groupAdvantages } from "./advantages.ts";
-import type { FinetuneOptions } from "./finetune-options.ts";
+import type { LoopOptions } from "./finetune-options.ts";
 import { lambdaReturns } from "./lambda-returns.ts";
 import type { Rollout } from "./minibatch.ts";
 import type { Programs } from "./programs.ts";
@@ -9,7 +10,7 @@ import type { TrainState } from "./train-state.ts";
 
 /** Samples trajectories with the policy and scores them. Throws NonFiniteError for a reward that is no number. */
 export async function sampleRollout(
-  { config, parts }: FinetuneOptions,
+  { config, parts }: LoopOptions,
   state: TrainState,
   programs: Programs,
 ): Promise<Rollout> {
@@ -25,24 +26,26 @@ export async function sampleRollout(
   const trajectories = await programs.sampler.sample({
     prompts,
     conditions: programs.conditions,
-    trained: state.trained,
+    trained: state.sampling,
     keepStates: true,
     noise: (out, offset, size, sample, i) => {
       const own = groups?.sharedNoise && i === 0 ? firstOfGroup(sample) : sample;
       rng.fillNormal(out, offset, size, { purpose: "rollout", sample: rolloutIndex * count + own, step: i });
     },
   });
-  const { rewards } = await programs.scorer.score(trajectories.states[parts.chain.T]!, prompts);
+  const { rewards, parts: scored } = await programs.scorer.score(trajectories.states[parts.chain.T]!, prompts);
   const bad = rewards.findIndex((r) => !Number.isFinite(r));
   if (bad >= 0) {
     throw new NonFiniteError(
       `Update ${state.update + 1}: the reward of a sample is ${rewards[bad]} (prompt "${prompts[bad]}", trajectory ${bad}, seed ${seed}). The last good checkpoint is kept.`,
     );
   }
+  const rewardParts = partMeans(scored);
   const needs = parts.objective.needs;
   return {
     trajectories,
     rewards,
+    ...(rewardParts && { rewardParts }),
     ...(needs.includes("advantage") && {
       advantages: groups?.advantageStd
         ? groupAdvantages(rewards, groupSize, groups.advantageStd)

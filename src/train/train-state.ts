@@ -1,32 +1,37 @@
 import { addPrefix, cloneArrays, type NamedArrays, withPrefix } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
 import { AdamW, clipGradNorm, constantRate, Ema } from "../optim/index.ts";
-import { readCheckpoint, type writeCheckpoint } from "../run/index.ts";
+import type { CheckpointContent } from "../run/index.ts";
 import type { Values } from "../runtime/index.ts";
 import type { RewardHistory } from "./advantages.ts";
-import type { FinetuneOptions } from "./finetune-options.ts";
-import { flowPrefix, policyPrefix } from "./update-program.ts";
+import type { LoopOptions } from "./finetune-options.ts";
+import { flowPrefix, oldPrefix, policyPrefix } from "./update-program.ts";
 
 export type Network = "policy" | "flow";
 
-/** Parameters, optimizers and counters: all that a checkpoint holds. */
+/** What a checkpoint holds besides the length of events.jsonl. */
+export type SavedState = Omit<CheckpointContent, "eventsBytes">;
+
+/** Parameters, optimizers and counters. */
 export interface TrainState {
   readonly update: number;
-  readonly eventsBytes: number;
   readonly params: Readonly<Record<Network, NamedArrays>>;
   readonly rewardHistory: RewardHistory;
   /** Values of the trained inputs of all programs. */
   readonly trained: Values;
+  /** The same for drawing rollouts: with the old policy in the policy's place where the objective keeps one. */
+  readonly sampling: Values;
   /** Clips and applies a gradient; returns its norm before clipping. */
   step(network: Network, gradient: NamedArrays): number;
   rate(network: Network): number;
   finishUpdate(): void;
   result(): NamedArrays;
-  checkpoint(eventsBytes: number): Parameters<typeof writeCheckpoint>[1];
+  /** What a checkpoint is to hold; the arrays are those in use. */
+  saved(): SavedState;
 }
 
-/** State of a new run, or of the directory's checkpoint. */
-export async function initialState({ config, parts, directory }: FinetuneOptions): Promise<TrainState> {
+/** State of a new run, or of one that goes on from what was saved. */
+export function initialState({ config, parts }: LoopOptions, saved?: SavedState): TrainState {
   const rng = new Rng(config.train.seed);
   const usesFlow = parts.objective.needs.includes("flow");
   const params = {
@@ -40,33 +45,36 @@ export async function initialState({ config, parts, directory }: FinetuneOptions
     flow: constantRate(settings.flow.lr, config.train.updates, settings.flow.decayAt),
   };
   const ema = new Ema(params.policy, config.train.ema);
+  const { oldPolicy } = parts.objective;
+  const old = oldPolicy && cloneArrays(params.policy);
   let rewardHistory: RewardHistory = {};
   let update = 0;
-  let eventsBytes = 0;
-  if (directory.checkpoint) {
-    const saved = await readCheckpoint(directory.checkpoint.path);
+  if (saved) {
     copyInto(params.policy, saved.sections.policy!);
     if (usesFlow) copyInto(params.flow, saved.sections.flow!);
     copyInto(ema.arrays, saved.sections.ema!);
+    if (old) copyInto(old, saved.sections.old!);
     const state = saved.state as { optimizerSteps: Record<Network, number>; rewardHistory: RewardHistory };
     for (const network of ["policy", "flow"] as const) {
       const moments = withPrefix(saved.sections.optimizer!, `${network}/`);
       optimizers[network].importState({ moments, steps: state.optimizerSteps[network] });
     }
     ({ rewardHistory } = state);
-    ({ step: update, eventsBytes } = saved);
+    update = saved.step;
   }
+  const trained = {
+    ...valuesOf(params.policy, policyPrefix),
+    ...valuesOf(params.flow, flowPrefix),
+    ...(old && valuesOf(old, oldPrefix)),
+  };
   return {
     get update() {
       return update;
     },
-    eventsBytes,
     params,
     rewardHistory,
-    trained: Object.fromEntries([
-      ...Object.entries(params.policy).map(([name, { data }]) => [policyPrefix + name, data]),
-      ...Object.entries(params.flow).map(([name, { data }]) => [flowPrefix + name, data]),
-    ]),
+    trained,
+    sampling: old ? { ...trained, ...valuesOf(old, policyPrefix) } : trained,
     step(network, gradient) {
       const norm = clipGradNorm(gradient, settings[network].clip);
       optimizers[network].step(params[network], gradient, rates[network](update));
@@ -76,15 +84,16 @@ export async function initialState({ config, parts, directory }: FinetuneOptions
     finishUpdate() {
       ema.update(params.policy);
       update++;
+      if (old && update % config.train.updatesPerRollout === 0) blend(old, params.policy, oldPolicy.decay(update));
     },
     result: () => (config.train.ema > 0 ? ema.arrays : params.policy),
-    checkpoint: (bytes) => ({
+    saved: () => ({
       step: update,
-      eventsBytes: bytes,
       sections: {
         policy: params.policy,
         ...(usesFlow && { flow: params.flow }),
         ema: ema.arrays,
+        ...(old && { old }),
         optimizer: {
           ...addPrefix(optimizers.policy.exportState().moments, "policy/"),
           ...addPrefix(optimizers.flow.exportState().moments, "flow/"),
@@ -96,6 +105,18 @@ export async function initialState({ config, parts, directory }: FinetuneOptions
       },
     }),
   };
+}
+
+/** Values of the inputs that are named after the arrays. */
+const valuesOf = (arrays: NamedArrays, prefix: string): Values =>
+  Object.fromEntries(Object.entries(arrays).map(([name, { data }]) => [prefix + name, data]));
+
+/** old ← d·old + (1 − d)·θ */
+function blend(old: NamedArrays, policy: NamedArrays, decay: number): void {
+  for (const [name, { data }] of Object.entries(old)) {
+    const towards = policy[name]!.data;
+    for (let k = 0; k < data.length; k++) data[k] = decay * data[k]! + (1 - decay) * towards[k]!;
+  }
 }
 
 /** Writes saved values into arrays that programs already refer to. */

@@ -6,7 +6,7 @@ import type { Runtime } from "../runtime/index.ts";
 import { writeSafetensorsFile } from "../weights/index.ts";
 import type { TrainEvent } from "./events.ts";
 import { type Finetuned, finetune } from "./finetune.ts";
-import { prepare } from "./prepare.ts";
+import { prepareMeasured } from "./measured-rewards.ts";
 import { recordedConfig, type TrainConfig } from "./values.ts";
 
 export interface TrainOptions {
@@ -25,10 +25,10 @@ export interface TrainOptions {
  * ConfigError before any file is written when the parts do not fit.
  */
 export async function* train(
-  config: TrainConfig,
+  given: TrainConfig,
   { runtime, out, resume = false, signal }: TrainOptions,
 ): AsyncGenerator<TrainEvent, Finetuned> {
-  const parts = await prepare(config);
+  const { config, parts } = await prepareMeasured(given, runtime, { out, signal });
   const recorded = recordedConfig(config);
   const path = out ?? (await mkdtemp(join(tmpdir(), "nablaflow-")));
   try {

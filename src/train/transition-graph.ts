@@ -1,69 +1,13 @@
-import type { Model } from "../models/index.ts";
-import type { Params } from "../nn/index.ts";
-import type { Losses, Objective, StatePrediction, TransitionBatch, TransitionState } from "../objectives/index.ts";
-import type { Reward } from "../rewards/reward.ts";
+import type { Losses, TransitionBatch } from "../objectives/index.ts";
 import { columnsInput, levelColumns, transitionColumns } from "../sample/chain-columns.ts";
-import { guidedState } from "../sample/guided-state.ts";
-import { promptFeatureInput } from "../sample/image-scorer.ts";
-import { fill, gradient, input, type Shape, type Tensor, vjp } from "../tensor/index.ts";
-
-export interface TransitionGraphOptions {
-  model: Model;
-  frozen: Params;
-  /** Policy parameters: frozen ones with the trained inputs in force. */
-  policy: Params;
-  flow: Params;
-  reward: Reward;
-  objective: Objective;
-  guidance: number;
-  batch: number;
-}
+import { fill, input, type Shape, type Tensor } from "../tensor/index.ts";
+import { lazy } from "./lazy.ts";
+import { pathGraph } from "./path-graph.ts";
+import { scoreOf, stateGraph, type TransitionGraphOptions } from "./state-graph.ts";
 
 /** The losses of a minibatch of transitions. Inputs are named after the parts of a transition (`x`, `xNext.columns` …). */
 export function transitionLosses(options: TransitionGraphOptions): Losses {
   return options.objective.losses(transitionBatch(options));
-}
-
-/** One end of a batch of transitions; its inputs start with `prefix`. */
-export function stateGraph(options: TransitionGraphOptions, prefix: "x" | "xNext"): TransitionState {
-  const { model, batch, reward, guidance } = options;
-  const names = { x: prefix, columns: `${prefix}.columns` };
-  const { x, level: c, time, condition, output } = guidedState(model, guidance, batch, names);
-  const predict = (params: Params): StatePrediction => {
-    const out = output(params);
-    return {
-      out,
-      x0Hat: x.mul(c.c1).add(out.mul(c.c2)),
-      mean: x.mul(c.d1).add(out.mul(c.d2)),
-      pullBack({ x0Hat: u, mean: v }) {
-        // x̂ and μ are linear in (x, out): one product with the network's Jacobian serves both.
-        const sum = (a: Tensor | undefined, b: Tensor | undefined) => (a && b ? a.add(b) : (a ?? b)!);
-        const throughOut = sum(u?.mul(c.c2), v?.mul(c.d2));
-        return sum(u?.mul(c.c1), v?.mul(c.d1)).add(vjp([out], [throughOut], [x])[0]!);
-      },
-    };
-  };
-  const elements = x.shape.map((_, i) => i).slice(1);
-  const score = (clean: Tensor): Tensor => {
-    if (!reward.differentiable)
-      throw new Error(`reward "${reward.kind}" is not a graph; the configuration check refuses it`);
-    return reward.score({ images: model.decode(clean), prompts: promptFeatureInput(reward, batch) });
-  };
-  const flow = () => model.flow.predict(options.flow, x, time, condition);
-  return lazy<TransitionState>({
-    x: () => x,
-    signal: () => c.signal,
-    inside: () => c.inside,
-    reference: () => predict(options.frozen),
-    policy: () => predict(options.policy),
-    flow,
-    flowMean: () => flow().mean(elements),
-    rewardGradient: () => (x0Hat) => {
-      const at = x0Hat.stopGradient();
-      return gradient(score(at).sum(), [at])[0]!.stopGradient();
-    },
-    predictedReward: () => (x0Hat) => score(x0Hat.stopGradient()).stopGradient(),
-  });
 }
 
 function transitionBatch(options: TransitionGraphOptions): TransitionBatch {
@@ -71,7 +15,7 @@ function transitionBatch(options: TransitionGraphOptions): TransitionBatch {
   const shape: Shape = [batch, ...model.shape];
   const state = stateGraph(options, "x");
   const next = stateGraph(options, "xNext");
-  const { sigma, a, s } = columnsInput("transition", transitionColumns, batch, shape.length);
+  const { sigma, a, s, noise } = columnsInput("transition", transitionColumns, batch, shape.length);
   const { d2 } = columnsInput("x.columns", levelColumns, batch, shape.length);
   return lazy<TransitionBatch>({
     state: () => state,
@@ -87,6 +31,11 @@ function transitionBatch(options: TransitionGraphOptions): TransitionBatch {
       next: input("lambdaReturn.next", shape),
       pulledBack: input("lambdaReturn.pulledBack", shape),
     }),
+    noise: () => input("noise", shape),
+    end: () => input("xEnd", shape),
+    noiseLevel: () => noise,
+    path: () => pathGraph(options),
+    rewardOf: () => (clean) => scoreOf(options, clean),
     reward: () => input("reward", [batch]),
     trajectorySum: () => (values) => sumAlike(input("trajectory", [batch], "int32"), values),
     promptMean: () => (values) => {
@@ -112,20 +61,4 @@ function elementMeanLogProb(xNext: Tensor, mean: Tensor, sigma: Tensor): Tensor 
     .mean(axes)
     .mul(-0.5)
     .sub(sigma.log().reshape([xNext.shape[0]!]));
-}
-
-/** An object whose properties are computed when first read. */
-function lazy<T extends object>(parts: { [K in keyof T]: () => T[K] }): T {
-  const object = {} as T;
-  for (const key of Object.keys(parts) as (keyof T & string)[]) {
-    let value: { is: T[typeof key] } | undefined;
-    Object.defineProperty(object, key, {
-      enumerable: true,
-      get() {
-        value ??= { is: parts[key]() };
-        return value.is;
-      },
-    });
-  }
-  return object;
 }

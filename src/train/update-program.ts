@@ -3,16 +3,19 @@ import { asConstants, asInputs, type Params } from "../nn/index.ts";
 import type { Program, Runtime } from "../runtime/index.ts";
 import { fill, gradient, type Tensor } from "../tensor/index.ts";
 import type { Parts } from "./prepare.ts";
-import { type TransitionGraphOptions, transitionLosses } from "./transition-graph.ts";
+import type { TransitionGraphOptions } from "./state-graph.ts";
+import { transitionLosses } from "./transition-graph.ts";
 
-/** Prefixes of trained inputs: `policy.NAME`, `flow.NAME`. */
+/** Prefixes of inputs: `policy.NAME`, `flow.NAME` are trained, `old.NAME` follow the policy. */
 export const policyPrefix = "policy.";
+export const oldPrefix = "old.";
 export const flowPrefix = "flow.";
 
 /** Parameters as the graphs see them: frozen constants, and trained inputs. */
 export interface BoundParams {
   frozen: Params;
   policy: Params;
+  old: Params;
   flow: Params;
   trained: { policy: Params; flow: Params };
 }
@@ -20,16 +23,19 @@ export interface BoundParams {
 export function bindParams({ model, adaptation }: Parts, policy: NamedArrays, flow: NamedArrays): BoundParams {
   const frozen = asConstants(model.weights);
   const trained = { policy: asInputs(policy, policyPrefix), flow: asInputs(flow, flowPrefix) };
-  return { frozen, policy: adaptation.bind(frozen, trained.policy), flow: trained.flow, trained };
+  const old = adaptation.bind(frozen, asInputs(policy, oldPrefix));
+  return { frozen, policy: adaptation.bind(frozen, trained.policy), old, flow: trained.flow, trained };
 }
 
 export const graphOptions = (parts: Parts, params: BoundParams, batch: number): TransitionGraphOptions => ({
   model: parts.model,
+  chain: parts.chain,
   reward: parts.reward,
   objective: parts.objective,
   guidance: parts.guidance,
   frozen: params.frozen,
   policy: params.policy,
+  old: params.old,
   flow: params.flow,
   batch,
 });

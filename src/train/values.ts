@@ -2,13 +2,16 @@ import type { Sampler } from "../diffusion/index.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { RewardValue } from "../rewards/reward.ts";
 import type { RunConfig } from "./config.ts";
+import type { Weighting } from "./reward-entry.ts";
+
+type ConfiguredReward = Exclude<RunConfig["reward"], readonly unknown[] | undefined>;
 
 /**
  * A run whose reward, objective or sampler may be a value made by `defineReward`, `defineObjective` or `defineSampler`
- * instead of a kind that a configuration names.
+ * instead of a kind that a configuration names. In a sum a value says its weight as an entry does: `{ ...mine(), weight: 2 }`.
  */
 export type TrainConfig = Omit<RunConfig, "reward" | "objective" | "sampler"> & {
-  reward?: RunConfig["reward"] | RewardValue;
+  reward?: ConfiguredReward | RewardValue | readonly (ConfiguredReward | (RewardValue & Weighting))[] | undefined;
   objective: RunConfig["objective"] | Objective;
   sampler: RunConfig["sampler"] | Sampler;
 };
@@ -25,8 +28,8 @@ export function recordedConfig(config: TrainConfig): RunConfig {
   const recorded = (part: unknown): unknown => {
     if (Array.isArray(part)) return part.map(recorded);
     if (isRewardValue(part)) {
-      const { weight } = part as { weight?: number };
-      return { ...asData(part), ...(weight !== undefined && { weight }) };
+      const { weight, normalize } = part as Weighting;
+      return { ...asData(part), ...(weight !== undefined && { weight }), ...(normalize && { normalize }) };
     }
     return isObjectiveValue(part) || isSamplerValue(part) ? asData(part) : part;
   };

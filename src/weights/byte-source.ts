@@ -23,7 +23,7 @@ export async function openFile(path: string): Promise<ByteSource> {
     name: path,
     size: found.size,
     async read(begin, end) {
-      const bytes = new Uint8Array(end - begin);
+      const bytes = allocated(end - begin, path);
       const largest = 2 ** 30; // one read takes less than 2 GiB
       for (let at = 0; at < bytes.length; ) {
         const { bytesRead } = await file.read(bytes, at, Math.min(largest, bytes.length - at), begin + at);
@@ -34,6 +34,15 @@ export async function openFile(path: string): Promise<ByteSource> {
     },
     close: () => file.close(),
   };
+}
+
+/** A sparse file of any announced size takes no disk, so that only the memory bounds what may be asked for. */
+function allocated(bytes: number, path: string): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw new FormatError(`${path}: one piece of it has ${bytes} bytes, which do not fit into memory.`, { cause });
+  }
 }
 
 /** Bytes in memory as a source. */

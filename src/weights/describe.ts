@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError } from "../core/errors.ts";
-import { holdsWeights } from "./find-weights.ts";
+import { findWeights, holdsWeights, weightsName } from "./find-weights.ts";
 import { describeLora, type LoraDescription } from "./lora/describe.ts";
 import type { NumberFormat } from "./number-formats.ts";
 import { openWeights } from "./open-weights.ts";
@@ -12,6 +13,8 @@ import { type WeightsFile, type WeightsKind, withWeights } from "./weights-file.
 /** What weights are, without their numbers. */
 export interface WeightsDescription {
   readonly kind: WeightsKind;
+  /** Of a folder: the precisions it has besides, or instead of, the one that is described, such as fp16. */
+  readonly variants?: readonly string[];
   /** Class names of a config.json beside the weights, such as UNet2DConditionModel. */
   readonly architecture?: string;
   readonly parameters: number;
@@ -32,13 +35,18 @@ export interface DiffusersDescription {
   readonly parts: Readonly<Record<string, WeightsDescription | { readonly architecture: string }>>;
 }
 
-/** Describes a file of weights, or a folder with weights and perhaps a config.json. Reads no numbers but a LoRA's. */
-export const describeWeights = (path: string): Promise<WeightsDescription> =>
-  withWeights(openWeights(path), async (file) => {
+/**
+ * Describes a file of weights, or a folder with weights and perhaps a config.json; of several precisions the plain one, else
+ * the first. Reads no numbers but a LoRA's.
+ */
+export async function describeWeights(path: string): Promise<WeightsDescription> {
+  const { chosen, variants } = await weightsAt(path);
+  return withWeights(openWeights(chosen), async (file) => {
     const architecture = await architectureIn(path);
     const lora = await describeLora(file);
     return {
       kind: file.source.kind,
+      ...(variants.length > 0 && { variants }),
       ...(architecture !== undefined && { architecture }),
       ...count(file),
       bytes: file.source.size,
@@ -46,6 +54,15 @@ export const describeWeights = (path: string): Promise<WeightsDescription> =>
       ...(lora && { lora }),
     };
   });
+}
+
+async function weightsAt(path: string): Promise<{ chosen: string; variants: readonly string[] }> {
+  if (!(await stat(path).catch(() => undefined))?.isDirectory()) return { chosen: path, variants: [] };
+  const named = (await readdir(path)).sort().flatMap((file) => weightsName(file) ?? []);
+  const first = named.some(({ variant }) => variant === undefined) ? undefined : named[0]?.variant;
+  const { path: chosen, variants } = await findWeights(path, first);
+  return { chosen, variants };
+}
 
 /** Describes a folder with a model_index.json, part by part. */
 export async function describeDiffusersFolder(dir: string): Promise<DiffusersDescription> {
@@ -67,7 +84,7 @@ export async function describeDiffusersFolder(dir: string): Promise<DiffusersDes
   const parameters = parts.reduce((total, [, part]) => total + ("parameters" in part ? part.parameters : 0), 0);
   return {
     kind: "diffusers folder",
-    architecture: String(index._class_name),
+    architecture: typeof index._class_name === "string" ? index._class_name : "not stated",
     parameters,
     parts: Object.fromEntries(parts),
   };
@@ -89,5 +106,6 @@ async function architectureIn(dir: string): Promise<string | undefined> {
   if (!existsSync(path)) return undefined;
   const { _class_name: className, architectures } = await readJsonObject(path);
   if (typeof className === "string") return className;
-  return Array.isArray(architectures) ? architectures.join(", ") : undefined;
+  const names = Array.isArray(architectures) ? architectures.filter((name) => typeof name === "string") : [];
+  return names.length > 0 ? names.join(", ") : undefined;
 }

@@ -4,7 +4,7 @@ import { writeFileAtomic } from "../core/atomic-file.ts";
 import { FormatError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { findWeights } from "./find-weights.ts";
-import { readWeights } from "./open-weights.ts";
+import { readOrMapWeights } from "./mapped-weights.ts";
 import { readJsonObject } from "./parse-json.ts";
 import { writeSafetensorsFile } from "./safetensors-file.ts";
 
@@ -58,7 +58,7 @@ export async function writeDiffusersFolder(
 /**
  * Reads such a folder. A network's weights may lie in shards. With a `variant` such as "fp16" its files are taken where a
  * part has them (`diffusion_pytorch_model.fp16.safetensors`), else those without a variant. Throws FormatError naming
- * the file that is missing or broken.
+ * the file that is missing or broken. A network of 1 GiB or more stays in its file, see mapWeights.
  */
 export async function readDiffusersFolder(
   dir: string,
@@ -68,13 +68,14 @@ export async function readDiffusersFolder(
   const unet = await findWeights(join(dir, "unet"), variant);
   const textEncoder = await findWeights(join(dir, "text_encoder"), variant);
   if (variant !== undefined && unet.variant !== variant && textEncoder.variant !== variant) {
+    const known = [...new Set([...unet.variants, ...textEncoder.variants])];
     throw new FormatError(
-      `${dir} has no weights of the variant "${variant}". Leave the variant out for the plain files.`,
+      `${dir} has no weights of the variant "${variant}"${known.length > 0 ? `, but of ${known.join(", ")}` : " or any other"}. Leave the variant out for the plain files.`,
     );
   }
   const part = async (name: string, weights: string): Promise<FolderPart> => ({
     config: await readJsonObject(join(dir, name, "config.json")),
-    weights: (await readWeights(weights)).tensors,
+    weights: await readOrMapWeights(weights),
   });
   return {
     unet: await part("unet", unet.path),

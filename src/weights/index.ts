@@ -3,6 +3,7 @@ export * from "./check-tensors.ts";
 export * from "./diffusers-folder.ts";
 export * from "./find-weights.ts";
 export * from "./lora/index.ts";
+export * from "./mapped-weights.ts";
 export * from "./number-formats.ts";
 export * from "./open-weights.ts";
 export * from "./safetensors.ts";

@@ -1,31 +1,26 @@
-import { readFile } from "node:fs/promises";
+import { MAX_TEXT_BYTES, readBounded } from "../core/bounded-file.ts";
 import { FormatError } from "../core/errors.ts";
-import { duplicateKey } from "./duplicate-keys.ts";
+import { isJsonObject, parseJson } from "../core/parse-json.ts";
 import { showValue } from "./show-value.ts";
 
-/** A JSON object in UTF-8 without duplicate keys. Throws FormatError, naming `source`. */
-export function parseJsonObject(bytes: Uint8Array, source: string): object {
-  let json: unknown;
+/** A JSON object in UTF-8, see parseJson. Throws FormatError, naming `source`. */
+export function parseJsonObject(bytes: Uint8Array, source: string): Record<string, unknown> {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    json = JSON.parse(text);
   } catch (cause) {
     throw new FormatError(`${source} is not JSON in UTF-8 (${(cause as Error).message}).`, { cause });
   }
-  if (!isObject(json)) throw new FormatError(`${source} must be a JSON object, not ${showValue(json)}.`);
-  const twice = duplicateKey(text);
-  if (twice !== undefined) throw new FormatError(`${source} has the key ${showValue(twice)} twice in one object.`);
+  const json = parseJson(text, source);
+  if (!isJsonObject(json)) throw new FormatError(`${source} must be a JSON object, not ${showValue(json)}.`);
   return json;
 }
 
-/** Such an object of a file. Throws FormatError also when there is no file. */
+/** Such an object of a file of a model's folder. Throws FormatError also when there is no file, or a larger one. */
 export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readBounded(path, MAX_TEXT_BYTES, "a configuration").catch((error: NodeJS.ErrnoException) => {
+    if (error instanceof FormatError) throw error;
     throw new FormatError(`A model's folder needs ${path}, which cannot be read (${error.code}).`);
   });
-  return parseJsonObject(bytes, path) as Record<string, unknown>;
+  return parseJsonObject(bytes, path);
 }
-
-export const isObject = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,6 +1,7 @@
 import { FormatError } from "../core/errors.ts";
+import { isJsonObject } from "../core/parse-json.ts";
 import { bitSizes, bytesOf, type NumberFormat } from "./number-formats.ts";
-import { isObject, parseJsonObject } from "./parse-json.ts";
+import { parseJsonObject } from "./parse-json.ts";
 import { showValue } from "./show-value.ts";
 import { isCounts, shapeCount, shapeRule } from "./tensor-shape.ts";
 
@@ -80,7 +81,7 @@ export function buildHeader(
 }
 
 function parseMetadata(value: unknown, source: string): Record<string, string> {
-  if (!isObject(value) || Object.values(value).some((text) => typeof text !== "string")) {
+  if (!isJsonObject(value) || Object.values(value).some((text) => typeof text !== "string")) {
     throw new FormatError(`${source}: __metadata__ maps strings to strings; it is ${showValue(value)}.`);
   }
   return value as Record<string, string>;
@@ -90,7 +91,7 @@ function parseEntry(name: string, value: unknown, dataStart: number, source: str
   const refuse = (rule: string, got: unknown): never => {
     throw new FormatError(`${source}: tensor ${showValue(name)}: ${rule}; got ${showValue(got)}.`);
   };
-  if (!isObject(value)) return refuse("its entry must be an object with dtype, shape and data_offsets", value);
+  if (!isJsonObject(value)) return refuse("its entry must be an object with dtype, shape and data_offsets", value);
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
   if (typeof dtype !== "string" || !Object.hasOwn(bitSizes, dtype)) {
     return refuse(`dtype must be one of ${Object.keys(bitSizes).join(", ")}`, dtype);

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { FormatError } from "../core/errors.ts";
+import { isJsonObject } from "../core/parse-json.ts";
 import { openFile } from "./byte-source.ts";
 import { listProblems } from "./list-problems.ts";
-import { isObject, parseJsonObject } from "./parse-json.ts";
+import { parseJsonObject } from "./parse-json.ts";
 import { openSafetensors } from "./safetensors-file.ts";
 import { showValue } from "./show-value.ts";
 import { type TensorInfo, WeightsFile } from "./weights-file.ts";
@@ -45,6 +46,10 @@ export async function openShardedSafetensors(path: string): Promise<WeightsFile>
   });
 }
 
+/** Paths of the shards of an index. */
+export const shardPaths = async (path: string): Promise<string[]> =>
+  shardNames(path, await readWeightMap(path)).map((shard) => join(dirname(path), shard));
+
 async function readWeightMap(path: string): Promise<Record<string, string>> {
   const file = await openFile(path);
   let bytes: Uint8Array;
@@ -57,7 +62,7 @@ async function readWeightMap(path: string): Promise<Record<string, string>> {
     await file.close();
   }
   const { weight_map: weightMap } = parseJsonObject(bytes, path) as { weight_map?: unknown };
-  if (!isObject(weightMap)) {
+  if (!isJsonObject(weightMap)) {
     throw new FormatError(
       `${path}: an index of shards has a weight_map of tensors to files; it is ${showValue(weightMap)}.`,
     );

@@ -14,6 +14,7 @@ export const mutation = fc.oneof(
     value: fc.constantFrom(0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0x06054b50, 0x02014b50, 0x04034b50),
   }),
 );
+export const mutations = fc.array(mutation, { minLength: 1, maxLength: 4 });
 export type Mutation = typeof mutation extends fc.Arbitrary<infer T> ? T : never;
 
 export function mutated(bytes: Uint8Array, { kind, at, value }: Mutation): Uint8Array {

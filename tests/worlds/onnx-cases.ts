@@ -99,6 +99,7 @@ const arithmetic: OperatorCase[] = [
   ...["GreaterOrEqual", "LessOrEqual"].map((op) => plain(op, 16, [[2, 3], [3]])),
   ...["And", "Or", "Xor"].map((op) => plain(op, 13, [[2, 3], [3]], { masks: [0, 1] })),
   plain("Not", 13, [[2, 3]], { masks: [0] }),
+  plain("IsNaN", 13, [[2, 3]]),
   plain("Where", 16, [[2, 3], [3], [2, 1]], { masks: [0] }),
   ...[1, 6, 7, 9].map((to) => plain("Cast", 13, [[2, 3]], { attributes: { to } })),
 ];
@@ -346,8 +347,35 @@ const indexings: OperatorCase[] = [
     constants: [{ ints: [0, -1, 2, 1], shape: [2, 2] }],
     attributes: { axis: 1 },
   }),
+  plain("GatherND", 13, [[3, 4, 2]], { constants: [{ ints: [0, -1, 2, 1, 0, 0], shape: [3, 2] }] }),
+  plain("GatherND", 11, [[3, 4]], { constants: [{ ints: [2, -3], shape: [2, 1] }] }),
+  plain("GatherND", 12, [[2, 3, 4]], {
+    constants: [{ ints: [0, -1, 2, 1], shape: [2, 2, 1] }],
+    attributes: { batch_dims: 1 },
+  }),
   plain("Trilu", 14, [[2, 3, 4]]),
   plain("Trilu", 14, [[3, 3]], { constants: [index(-1)], attributes: { upper: 0 } }),
+];
+
+const [queries, keys] = [
+  [2, 4, 3, 2],
+  [2, 4, 5, 2],
+];
+const attentions: OperatorCase[] = [
+  plain("Attention", 23, [queries, keys, [2, 4, 5, 3]], { attributes: { scale: f(0.4) } }),
+  plain("Attention", 23, [queries, keys, keys, [3, 5]]),
+  plain("Attention", 23, [queries, keys, keys, [2, 1, 3, 5]], { masks: [3] }),
+  plain("Attention", 23, [queries, [2, 2, 5, 2], [2, 2, 5, 2]], { attributes: { is_causal: 1 } }),
+  plain(
+    "Attention",
+    23,
+    [
+      [2, 3, 8],
+      [2, 5, 4],
+      [2, 5, 4],
+    ],
+    { attributes: { q_num_heads: 4, kv_num_heads: 2 } },
+  ),
 ];
 
 const resize = (to: readonly number[], attributes: OperatorCase["attributes"], opset = 18): OperatorCase =>
@@ -395,5 +423,6 @@ export const cases: readonly OperatorCase[] = [
   ...normalizations,
   ...layouts,
   ...indexings,
+  ...attentions,
   ...resizes,
 ];

@@ -3,5 +3,6 @@ import type { SamplerKind } from "../sampler.ts";
 import { ddim } from "./ddim.ts";
 import { ddpm } from "./ddpm.ts";
 import { flow } from "./flow.ts";
+import { sdeDpmSolver } from "./sde-dpm-solver++.ts";
 
-export const samplerKinds: readonly SamplerKind[] = [ddim, ddpm, flow];
+export const samplerKinds: readonly SamplerKind[] = [ddim, ddpm, flow, sdeDpmSolver];

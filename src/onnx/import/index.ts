@@ -7,4 +7,4 @@ export {
   readableOpsets,
   readOnnx,
 } from "./model.ts";
-export { importOnnx, neededPart, showAxes } from "./translate.ts";
+export { type AdaptNode, importOnnx, neededPart, showAxes } from "./translate.ts";

@@ -9,10 +9,11 @@ import {
 } from "onnx-buf";
 import { FormatError } from "../../core/errors.ts";
 import type { DType, Tensor } from "../../tensor/index.ts";
+import { booleansOf } from "./booleans.ts";
 import { type ExternalData, externalDataOf } from "./external.ts";
 import { checkGraph } from "./graph-check.ts";
 import { checkStructure } from "./structure.ts";
-import { dtypeOf, readTensor, typeName } from "./tensor-proto.ts";
+import { checkRawBytes, dtypeOf, readTensor, typeName } from "./tensor-proto.ts";
 
 /** Versions of ONNX's own operator set that are read. */
 export const readableOpsets = { oldest: 9, newest: 23 } as const;
@@ -42,13 +43,18 @@ export interface OnnxModel {
   /** In an order in which every value is made before it is used. */
   readonly nodes: readonly NodeProto[];
   readonly constants: ReadonlyMap<string, Tensor>;
+  /** Names of the values that are booleans: masks of 0 and 1 here. */
+  readonly booleans: ReadonlySet<string>;
 }
 
 export interface ReadOnnxOptions {
   /** Said in messages. */
   name: string;
-  /** Reads bytes beside the model; without it a model with external data is refused. */
-  external?: (place: ExternalData, where: string) => Promise<Uint8Array>;
+  /**
+   * Reads bytes beside the model; without it a model with external data is refused. It calls `check` with their number before
+   * it reads them, which throws FormatError when the tensor takes another.
+   */
+  external?: (place: ExternalData, where: string, check: (bytes: number) => void) => Promise<Uint8Array>;
 }
 
 /**
@@ -83,6 +89,7 @@ export async function readOnnx(bytes: Uint8Array, { name, external }: ReadOnnxOp
     outputs: graph.output.map((value) => value.name),
     nodes: graph.node,
     constants: await constantsOf(graph, name, external),
+    booleans: booleansOf(graph),
   };
 }
 
@@ -112,7 +119,8 @@ async function constantsOf(
         `${where} lies in another file, ${JSON.stringify(place.location)}, which bytes alone do not give. Open the model by its path.`,
       );
     }
-    constants.set(proto.name, readTensor(proto, where, await external(place, where)));
+    const found = await external(place, where, (bytes) => checkRawBytes(proto, bytes, where));
+    constants.set(proto.name, readTensor(proto, where, found));
   }
   return constants;
 }

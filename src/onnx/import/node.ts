@@ -16,11 +16,19 @@ export class OnnxNode {
   readonly #proto: NodeProto;
   readonly #operands: readonly (Tensor | undefined)[];
   readonly #where: string;
+  readonly #booleans: ReadonlySet<string>;
 
-  constructor(proto: NodeProto, operands: readonly (Tensor | undefined)[], opset: number, where: string) {
+  constructor(
+    proto: NodeProto,
+    operands: readonly (Tensor | undefined)[],
+    opset: number,
+    where: string,
+    booleans: ReadonlySet<string>,
+  ) {
     this.#proto = proto;
     this.#operands = operands;
     this.#where = where;
+    this.#booleans = booleans;
     this.opset = opset;
     this.outputs = proto.output.length;
   }
@@ -53,6 +61,11 @@ export class OnnxNode {
     if (!ranks.includes(x.rank))
       this.fail(`operand ${k} needs ${ranks.join(" or ")} axes, but has the shape ${showShape(x.shape)}.`);
     return x;
+  }
+
+  /** True when operand k is a boolean, a mask of 0 and 1 here. */
+  isBoolean(k: number): boolean {
+    return this.#booleans.has(this.#proto.input[k] ?? "");
   }
 
   /** The numbers of operand k, known while the graph is built; undefined when it is not given. */

@@ -56,14 +56,24 @@ export const dtypeOf = (type: DataType): DType | undefined => storages[type]?.dt
 /** Name of an ONNX type in messages. */
 export const typeName = (type: number): string => DataType[type] ?? `type ${type}`;
 
-/**
- * The values of a stored tensor as a constant. `external` holds its bytes when they lie in another file. Throws FormatError,
- * naming `where`, when type, shape and data do not fit together.
- */
-export function readTensor(proto: TensorProto, where: string, external?: Uint8Array): Tensor {
-  const fail = (rule: string): never => {
+type Fail = (rule: string) => never;
+const failAt =
+  (where: string): Fail =>
+  (rule) => {
     throw new FormatError(`${where}: ${rule}`);
   };
+
+/** Throws FormatError, naming `where`, unless the raw data of a stored tensor has `bytes` bytes. */
+export function checkRawBytes(proto: TensorProto, bytes: number, where: string): void {
+  const fail = failAt(where);
+  const { storage, shape, count } = layoutOf(proto, fail);
+  if (bytes === count * storage.bytes) return;
+  fail(
+    `${showShape(shape)} of ${typeName(proto.dataType)} takes ${count * storage.bytes} bytes, but there are ${bytes}.`,
+  );
+}
+
+function layoutOf(proto: TensorProto, fail: Fail): { storage: Storage; shape: number[]; count: number } {
   const storage =
     storages[proto.dataType as DataType] ??
     fail(`tensors hold floats, integers or booleans, but this one holds ${typeName(proto.dataType)}.`);
@@ -72,12 +82,18 @@ export function readTensor(proto: TensorProto, where: string, external?: Uint8Ar
   if (shape.some((d) => !(d >= 0)) || !Number.isSafeInteger(count)) {
     fail(`axes have sizes of 0 or more and a product below 2^53, but the shape is ${showShape(shape)}.`);
   }
+  return { storage, shape, count };
+}
+
+/**
+ * The values of a stored tensor as a constant. `external` holds its bytes when they lie in another file. Throws FormatError,
+ * naming `where`, when type, shape and data do not fit together.
+ */
+export function readTensor(proto: TensorProto, where: string, external?: Uint8Array): Tensor {
+  const fail = failAt(where);
+  const { storage, shape, count } = layoutOf(proto, fail);
   const raw = external ?? (proto.rawData.length > 0 ? proto.rawData : undefined);
-  if (raw && raw.length !== count * storage.bytes) {
-    fail(
-      `${showShape(shape)} of ${typeName(proto.dataType)} takes ${count * storage.bytes} bytes, but there are ${raw.length}.`,
-    );
-  }
+  if (raw) checkRawBytes(proto, raw.length, where);
   const typed: Numbers = proto[storage.field];
   if (!raw && typed.length !== count) {
     fail(`${showShape(shape)} holds ${count} numbers, but there are ${typed.length}.`);

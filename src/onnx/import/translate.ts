@@ -35,9 +35,19 @@ export function neededPart(model: OnnxModel, outputs: readonly string[]): Needed
 }
 
 /**
+ * Has a say in what a node gives: `translate` makes the node's results, also of other operands than its own. The results
+ * have the shapes that the node's own have.
+ */
+export type AdaptNode = (
+  node: NodeProto,
+  operands: readonly (Tensor | undefined)[],
+  translate: (operands: readonly (Tensor | undefined)[]) => readonly Tensor[],
+) => readonly Tensor[];
+
+/**
  * The outputs of a model, any of its values by name, as tensors of the given inputs: a graph like any other, which can be
  * differentiated, joined with other graphs and compiled. Shapes are those of the inputs; the shape arithmetic of the model is
- * done at once. Only what the outputs depend on is translated and needs its inputs.
+ * done at once. Only what the outputs depend on is translated and needs its inputs. `adapt` may change what nodes give.
  *
  * Throws ShapeError for inputs that are missing or do not fit, FormatError for operators without a translation and for nodes
  * that are not what ONNX says.
@@ -46,12 +56,13 @@ export function importOnnx(
   model: OnnxModel,
   inputs: Readonly<Record<string, Tensor>>,
   outputs: readonly string[] = model.outputs,
+  adapt: AdaptNode = (_, operands, translate) => translate(operands),
 ): Record<string, Tensor> {
   const part = neededPart(model, outputs);
   const values = new Map<string, Tensor>(model.constants);
   for (const input of part.inputs) values.set(input.name, fitting(model, input, inputs[input.name]));
   for (const proto of part.nodes) {
-    const results = translated(model, proto, values);
+    const results = translated(model, proto, values, adapt);
     for (const [k, result] of results.entries()) {
       const name = proto.output[k];
       if (name) values.set(name, result);
@@ -82,7 +93,12 @@ function valueNamed(model: OnnxModel, values: ReadonlyMap<string, Tensor>, name:
   );
 }
 
-function translated(model: OnnxModel, proto: NodeProto, values: ReadonlyMap<string, Tensor>): readonly Tensor[] {
+function translated(
+  model: OnnxModel,
+  proto: NodeProto,
+  values: ReadonlyMap<string, Tensor>,
+  adapt: AdaptNode,
+): readonly Tensor[] {
   const domain = proto.domain === "ai.onnx" ? "" : proto.domain;
   const opset = model.opsets.get(domain);
   const set = `${domain || "ai.onnx"} ${opset ?? "of no version"}`;
@@ -91,8 +107,11 @@ function translated(model: OnnxModel, proto: NodeProto, values: ReadonlyMap<stri
     throw new FormatError(`${where}: the model does not state the version of this operator set.`);
   const operands = proto.input.map((name) => (name === "" ? undefined : valueNamed(model, values, name)));
   try {
-    const results = translationOf(domain, proto.opType, where)(new OnnxNode(proto, operands, opset, where));
-    const list = Array.isArray(results) ? (results as readonly Tensor[]) : [results as Tensor];
+    const translation = translationOf(domain, proto.opType, where);
+    const list = adapt(proto, operands, (given) => {
+      const results = translation(new OnnxNode(proto, given, opset, where, model.booleans));
+      return Array.isArray(results) ? (results as readonly Tensor[]) : [results as Tensor];
+    });
     checkSizes(list, operands, where);
     return list.map(fold);
   } catch (error) {

@@ -12,13 +12,13 @@ export function scoresIn(text: string, count: number, address: string): (number 
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!;
     throw new NablaError(
-      `http: ${address} must answer with JSON {rewards: [number, …]}, but ${path.join(".") || "the whole"} does not fit: ${message}.`,
+      `${address} must answer with JSON {rewards: [number, …]}, but ${path.join(".") || "the whole"} does not fit: ${message}.`,
     );
   }
   const { rewards } = parsed.data;
   if (rewards.length > count) {
     throw new NablaError(
-      `http: ${address} was sent ${count} pictures and answers with ${rewards.length} scores. It must give one for each, in order.`,
+      `${address} was sent ${count} pictures and answers with ${rewards.length} scores. It must give one for each, in order.`,
     );
   }
   if (rewards.length < count) return new Array<undefined>(count).fill(undefined);
@@ -26,7 +26,7 @@ export function scoresIn(text: string, count: number, address: string): (number 
 }
 
 /** JSON, or what Python's json writes in its place for numbers that are not finite; undefined for anything else. */
-function jsonOf(text: string): unknown {
+export function jsonOf(text: string): unknown {
   const finite = (_: string, value: unknown) =>
     typeof value === "number" && !Number.isFinite(Math.fround(value)) ? null : value;
   for (const candidate of [text, text.replace(/\bNaN\b|-?\bInfinity\b/g, "null")]) {

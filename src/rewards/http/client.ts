@@ -3,9 +3,13 @@ import { NablaError } from "../../core/errors.ts";
 import { type Exchange, exchange } from "./exchange.ts";
 
 export interface ClientOptions {
+  /** Of the reward, for errors. */
+  kind: string;
   url: string;
   /** Values included: never part of an error. */
   headers: Readonly<Record<string, string>>;
+  /** The option that names the environment variables of the headers, for errors. */
+  secrets: string;
   /** Seconds per request. */
   timeout: number;
   retries: number;
@@ -14,7 +18,7 @@ export interface ClientOptions {
 }
 
 export interface Client {
-  /** The server as errors name it: without the query, which may hold a key. */
+  /** Reward and server as errors name them: without the query, which may hold a key. */
   readonly address: string;
   /** Text of the answer to a JSON body. Throws NablaError when the server gives none. */
   post(body: string, signal: AbortSignal): Promise<string>;
@@ -31,11 +35,12 @@ const longestRetryAfter = 300;
 const waitFor: Wait = (seconds, signal) => setTimeout(1000 * seconds, undefined, { signal });
 
 /** Posts to one address. What may pass (no connection, no answer in time, 429, 5xx) is tried again after 0.5, 1, 2, … seconds. */
-export function openClient({ url, headers, timeout, retries, budget }: ClientOptions, wait: Wait = waitFor): Client {
+export function openClient(options: ClientOptions, wait: Wait = waitFor): Client {
+  const { kind, url, headers, secrets, timeout, retries, budget } = options;
   const { origin, pathname } = new URL(url);
-  const address = origin + pathname;
+  const address = `${kind}: ${origin}${pathname}`;
   const fail = (what: string): never => {
-    throw new NablaError(`http: ${address} ${what}`);
+    throw new NablaError(`${address} ${what}`);
   };
   let sent = 0;
 
@@ -45,7 +50,7 @@ export function openClient({ url, headers, timeout, retries, budget }: ClientOpt
       fail(`has been sent the ${budget} requests that reward.budget allows. Raise it, or train for fewer updates.`);
     }
     sent++;
-    return exchange({ url, headers, body, seconds: timeout, signal });
+    return exchange({ url, headers, secrets, body, seconds: timeout, signal });
   };
 
   return {

@@ -12,13 +12,15 @@ export interface Question {
   /** Longest time until the answer has come whole. */
   seconds: number;
   signal: AbortSignal;
+  /** The option that names the environment variables of the headers, for errors. */
+  secrets: string;
 }
 
 /** Bytes of an answer that are read, after decompression: thousands of scores take a few tens of kB. */
 export const answerLimit = 2 ** 20;
 
 /** Sends one request. Nothing the server or the network says is quoted, since it may repeat a token; rejects only when aborted. */
-export async function exchange({ url, headers, body, seconds, signal }: Question): Promise<Exchange> {
+export async function exchange({ url, headers, body, seconds, signal, secrets }: Question): Promise<Exchange> {
   const stop = new AbortController();
   const abort = () => stop.abort();
   signal.addEventListener("abort", abort, { once: true });
@@ -33,7 +35,7 @@ export async function exchange({ url, headers, body, seconds, signal }: Question
     });
     if (response.ok) return await answerOf(response);
     await response.body?.cancel();
-    return failureOf(response);
+    return failureOf(response, secrets);
   } catch (error) {
     signal.throwIfAborted();
     if (stop.signal.aborted) return { kind: "failure", why: `gave no answer within ${seconds} s (reward.timeout)` };
@@ -54,7 +56,7 @@ async function answerOf(response: Response): Promise<Exchange> {
     if (bytes > answerLimit) {
       return {
         kind: "refusal",
-        why: `answers with more than ${answerLimit} bytes. Only {rewards: [number, …]} is needed.`,
+        why: `answers with more than ${answerLimit} bytes. Scores take a small part of that.`,
       };
     }
     parts.push(part);
@@ -62,7 +64,7 @@ async function answerOf(response: Response): Promise<Exchange> {
   return { kind: "text", text: Buffer.concat(parts).toString("utf8") };
 }
 
-function failureOf({ status, headers }: Response): Exchange {
+function failureOf({ status, headers }: Response, secrets: string): Exchange {
   if (status === 429 || status >= 500) {
     const retryAfter = secondsUntil(headers.get("retry-after"), headers.get("date"));
     return { kind: "failure", why: `answered with status ${status}`, ...(retryAfter !== undefined && { retryAfter }) };
@@ -71,7 +73,7 @@ function failureOf({ status, headers }: Response): Exchange {
     status >= 300 && status < 400
       ? "a redirect, which is not followed. Give the address it leads to"
       : status === 401 || status === 403
-        ? "which means that it wants another token. Check the environment variables that reward.headers names"
+        ? `which means that it wants another token. Check the environment variables that ${secrets} names`
         : "which no repetition mends. Check reward.url and what the server expects";
   return { kind: "refusal", why: `answers with status ${status}, ${wayOut}.` };
 }

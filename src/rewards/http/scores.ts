@@ -1,17 +1,33 @@
 import sharp from "sharp";
 import { NonFiniteError } from "../../core/errors.ts";
 import type { EightBitPicture } from "../eight-bit.ts";
-import { scoresIn } from "./answer.ts";
 import type { Client } from "./client.ts";
 import { limitOf } from "./limit.ts";
 import { keyOf, ScoreCache } from "./score-cache.ts";
 
-/** A picture with its prompt, its place among those to be scored and its key in the cache. */
-interface Sample {
+/** A picture and the prompt it was drawn for. */
+export interface Sample {
   picture: EightBitPicture;
   prompt: string;
+}
+
+/** A sample with its place among those to be scored and its key in the cache. */
+interface KeyedSample extends Sample {
   index: number;
   key: string;
+}
+
+/** How a server is asked and understood. */
+export interface Protocol {
+  /** Samples of one request, at most. */
+  batch: number;
+  /** Body of the request for some samples. */
+  question(samples: readonly Sample[]): Promise<string>;
+  /**
+   * Scores of `count` samples in their order, undefined where the answer has none. Throws NablaError that quotes nothing, but
+   * may name `address`, for an answer of another shape.
+   */
+  scores(text: string, count: number, address: string): (number | undefined)[];
 }
 
 export type Scores = (pictures: readonly EightBitPicture[], prompts: readonly string[]) => Promise<Float32Array>;
@@ -22,19 +38,20 @@ export type Scores = (pictures: readonly EightBitPicture[], prompts: readonly st
  */
 export function openScores(
   client: Client,
-  { batch, concurrency, cache: cacheSize }: { batch: number; concurrency: number; cache: number },
+  { batch, question, scores }: Protocol,
+  { concurrency, cache: cacheSize }: { concurrency: number; cache: number },
 ): Scores {
   const limited = limitOf(concurrency);
   const cache = new ScoreCache(cacheSize);
 
   /** Adds the scores that the server gives to `known`. */
-  const ask = async (samples: readonly Sample[], known: Map<string, number>) => {
+  const ask = async (samples: readonly KeyedSample[], known: Map<string, number>) => {
     const stop = new AbortController();
     const asking = batchesOf(samples, batch).map((part) =>
       limited(async () => {
         stop.signal.throwIfAborted();
-        const text = await client.post(await questionOf(part), stop.signal);
-        for (const [k, score] of scoresIn(text, part.length, client.address).entries()) {
+        const text = await client.post(await question(part), stop.signal);
+        for (const [k, score] of scores(text, part.length, client.address).entries()) {
           if (score !== undefined) known.set(part[k]!.key, score);
         }
       }),
@@ -66,7 +83,7 @@ export function openScores(
     const [missing] = unknown();
     if (missing) {
       throw new NonFiniteError(
-        `http: ${client.address} gave no finite score, asked twice, for ${unknown().length} of ${samples.length} pictures; the first is picture ${missing.index} (prompt "${missing.prompt}"). Make it answer with a number for every picture.`,
+        `${client.address} gave no finite score, asked twice, for ${unknown().length} of ${samples.length} pictures; the first is picture ${missing.index} (prompt "${missing.prompt}"). Make it answer with a number for every picture.`,
       );
     }
     for (const [key, score] of known) cache.set(key, score);
@@ -74,15 +91,13 @@ export function openScores(
   };
 }
 
-const batchesOf = (samples: readonly Sample[], size: number): Sample[][] =>
+const batchesOf = (samples: readonly KeyedSample[], size: number): KeyedSample[][] =>
   Array.from({ length: Math.ceil(samples.length / size) }, (_, k) => samples.slice(k * size, (k + 1) * size));
 
-async function questionOf(samples: readonly Sample[]): Promise<string> {
-  const images = await Promise.all(samples.map(async ({ picture }) => (await png(picture)).toString("base64")));
-  return JSON.stringify({ images, prompts: samples.map(({ prompt }) => prompt) });
-}
-
-const png = ({ data, width, height }: EightBitPicture): Promise<Buffer> =>
-  sharp(data, { raw: { width, height, channels: 3 } })
+/** A picture as the base64 text of a PNG file. */
+export async function pngBase64({ data, width, height }: EightBitPicture): Promise<string> {
+  const png = await sharp(data, { raw: { width, height, channels: 3 } })
     .png()
     .toBuffer();
+  return png.toString("base64");
+}

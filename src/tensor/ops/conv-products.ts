@@ -2,11 +2,38 @@ import type { Emitter } from "../operator.ts";
 import type { Shape } from "../shapes.ts";
 
 /*
- * Ungrouped convolutions as matrix products over the whole batch, channels last: weight gradients always, the other two
+ * Ungrouped convolutions as matrix products over the whole batch, channels last: weight gradients with a stride, the other two
  * maps where images are small.
  */
 
 export const channelsLast = (e: Emitter, x: string) => e.node("Transpose", [x], { perm: [0, 2, 3, 1] });
+
+/*
+ * Kernels [O, C, kh, kw] with their taps first, and back. Exchanging two groups of axes at a time is three times faster in ONNX
+ * Runtime than one permutation of four.
+ */
+
+/** [O, C, kh, kw] → [kh, kw, C, O] */
+export function inputsByOutputs(e: Emitter, kernel: string, [O, C, kh, kw]: Shape): string {
+  const taps = kh! * kw!;
+  const tapsByInputs = e.node("Transpose", [e.node("Reshape", [kernel, e.ints([O!, C!, taps])])], { perm: [0, 2, 1] });
+  const columns = e.node("Transpose", [e.node("Reshape", [tapsByInputs, e.ints([O!, taps * C!])])], { perm: [1, 0] });
+  return e.node("Reshape", [columns, e.ints([kh!, kw!, C!, O!])]);
+}
+
+/** [O, C, kh, kw] → [kh, kw, O, C] */
+export function outputsByInputs(e: Emitter, kernel: string, [O, C, kh, kw]: Shape): string {
+  const rows = e.node("Transpose", [e.node("Reshape", [kernel, e.ints([O! * C!, kh! * kw!])])], { perm: [1, 0] });
+  return e.node("Reshape", [rows, e.ints([kh!, kw!, O!, C!])]);
+}
+
+/** [kh, kw, C, O] → [O, C, kh, kw] */
+export function kernelOf(e: Emitter, byTap: string, [O, C, kh, kw]: Shape): string {
+  const taps = kh! * kw!;
+  const rows = e.node("Transpose", [e.node("Reshape", [byTap, e.ints([taps * C!, O!])])], { perm: [1, 0] });
+  const kernel = e.node("Transpose", [e.node("Reshape", [rows, e.ints([O!, taps, C!])])], { perm: [0, 2, 1] });
+  return e.node("Reshape", [kernel, e.ints([O!, C!, kh!, kw!])]);
+}
 
 interface Windows {
   stride: number;
@@ -17,7 +44,7 @@ interface Windows {
 
 /**
  * What each kernel row sees, channels last: kh matrices [B·Ho·Wo, kw·C]. The kw column shifts are cut first and joined
- * along channels, so that the row shifts are long contiguous copies. Forward pass and weight gradient share them.
+ * along channels, so that the row shifts are long contiguous copies.
  */
 export function channelsLastRows(
   e: Emitter,
@@ -73,5 +100,5 @@ export function sumOfProducts(
  * is slow for few positions, and has a fast blocked layout for constant weights only.
  */
 export const smallWithTrainedWeight = (e: Emitter, weight: string, kernel: Shape, output: Shape): boolean =>
-  e.constantData(weight) === undefined && kernel[0] !== 1 && output[2]! * output[3]! <= SMALL_IMAGE;
+  !e.isConstant(weight) && kernel[0] !== 1 && output[2]! * output[3]! <= SMALL_IMAGE;
 const SMALL_IMAGE = 64;

@@ -3,7 +3,7 @@ import { defineOperator, type Emitter } from "../operator.ts";
 import { type Shape, sameShape, showShape, sizeOf } from "../shapes.ts";
 import { apply, type Tensor } from "../tensor.ts";
 import { attrsOf, type ConvOptions, convSamples, convShape, eachTerm, geometryOf, insertZeros } from "./conv-map.ts";
-import { channelsLastRows, smallWithTrainedWeight, sumOfProducts } from "./conv-products.ts";
+import { channelsLastRows, outputsByInputs, smallWithTrainedWeight, sumOfProducts } from "./conv-products.ts";
 
 export interface ConvTransposeOptions extends ConvOptions {
   /** Rows and columns added below and right, to tell apart the sizes that a strided convolution maps to one. */
@@ -70,8 +70,21 @@ defineOperator({
       // Windows of y in reversed order meet the kernel as it is, instead of windows in order meeting it flipped.
       const cut = { stride: 1, padding: before[0], dilation, reversed: true };
       const rows = channelsLastRows(e, y!, dy.shape, [kh, kw], cut, size);
-      const kernel = e.node("Transpose", [w!], { perm: [2, 3, 0, 1] }); // [kh, kw, O, C]
-      return sumOfProducts(e, rows.reverse(), kernel, O * kw, output.shape);
+      const byTap = outputsByInputs(e, w!, weight.shape);
+      return sumOfProducts(e, rows.reverse(), byTap, O * kw, output.shape);
+    }
+    if (e.isConstant(w!) && !e.constantData(w!)) {
+      // A weight that lies in a file is used as it is: flipping would make a copy that no other program shares.
+      const beyond = (axis: 0 | 1, kernel: number) =>
+        size[axis] - ((dy.shape[2 + axis]! - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1);
+      return e.node("ConvTranspose", [y!, w!], {
+        kernel_shape: [kh, kw],
+        strides: [stride, stride],
+        pads: [padding, padding, padding, padding],
+        output_padding: [beyond(0, kh), beyond(1, kw)],
+        dilations: [dilation, dilation],
+        group: groups,
+      });
     }
     // x[u] = Σ_k y'[u + p − d·k] w[k], y' = y with s − 1 zeros between entries: a stride-1 correlation with the flipped
     // kernel, padded by d(k−1)−p before and by whatever is missing up to the size of x after.

@@ -2,7 +2,8 @@ import { defineOperator, type Emitter } from "../operator.ts";
 import { type Shape, sizeOf } from "../shapes.ts";
 import { apply, type Tensor } from "../tensor.ts";
 import { attrsOf, type ConvGeometry, convSamples, eachTerm, geometryOf } from "./conv-map.ts";
-import { channelsLast, channelsLastRows } from "./conv-products.ts";
+import { channelsLast, channelsLastRows, kernelOf } from "./conv-products.ts";
+import { emitProduct } from "./matmul.ts";
 
 defineOperator({
   name: "conv2dWeight",
@@ -38,14 +39,48 @@ interface Shapes {
 /** One product [kw·C, positions] · [positions, O] per kernel row. */
 function dense(e: Emitter, x: string, y: string, shapes: Shapes, geometry: ConvGeometry): string {
   const [O, C, kh, kw] = shapes.w as [number, number, number, number];
+  const products = (geometry.stride === 1 ? shiftedProducts : cutProducts)(e, x, y, shapes, geometry);
+  const parts = products.map((product) => e.node("Reshape", [product, e.ints([1, kw, C, O])]));
+  const stacked = kh === 1 ? parts[0]! : e.node("Concat", parts, { axis: 0 }); // [kh, kw, C, O]
+  return kernelOf(e, stacked, shapes.w);
+}
+
+/**
+ * Pixel (u, v) of x meets (u + padding − dilation·k, v + padding − dilation·l) of y at tap (k, l). Columns of x are shifted, with
+ * whole planes one after another, and rows of y, channels last: both are copies of long runs, and the product transposes neither.
+ */
+function shiftedProducts(e: Emitter, x: string, y: string, shapes: Shapes, geometry: ConvGeometry): string[] {
+  const { padding, dilation } = geometry;
+  const [O, C, kh, kw] = shapes.w as [number, number, number, number];
+  const [B, , H, W] = shapes.x as [number, number, number, number];
+  const [Ho, Wo] = shapes.y.slice(2) as [number, number];
+  const shifted = (image: string, axis: number, rank: number, before: number, after: number) => {
+    if (before === 0 && after === 0) return image;
+    const at = (amount: number) => Array.from({ length: rank }, (_, k) => (k === axis ? amount : 0));
+    return e.node("Pad", [image, e.ints([...at(before), ...at(after)])]);
+  };
+  const planes = e.node("Transpose", [x], { perm: [1, 0, 2, 3] });
+  const columns = Array.from({ length: kw }, (_, l) => {
+    const before = padding - dilation * l;
+    return shifted(planes, 3, 4, before, Wo - W - before);
+  });
+  const joined = kw === 1 ? columns[0]! : e.node("Concat", columns, { axis: 0 });
+  const sources = e.node("Reshape", [joined, e.ints([kw * C, B * H * Wo])]);
+  const lines = e.node("Reshape", [channelsLast(e, y), e.ints([B, Ho, Wo * O])]);
+  return Array.from({ length: kh }, (_, k) => {
+    const before = dilation * k - padding;
+    const targets = e.node("Reshape", [shifted(lines, 1, 3, before, H - Ho - before), e.ints([B * H * Wo, O])]);
+    return e.node("MatMul", [sources, targets]);
+  });
+}
+
+/** With a stride: x is cut anew for every kernel row. */
+function cutProducts(e: Emitter, x: string, y: string, shapes: Shapes, geometry: ConvGeometry): string[] {
+  const [O, , kh, kw] = shapes.w as [number, number, number, number];
   const [B, , Ho, Wo] = shapes.y as [number, number, number, number];
   const targets = e.node("Reshape", [channelsLast(e, y), e.ints([B * Ho * Wo, O])]);
   const rows = channelsLastRows(e, x, shapes.x, [kh, kw], geometry, [Ho, Wo]);
-  const parts = rows.map((row) =>
-    e.node("Reshape", [e.node("Gemm", [row, targets], { transA: 1 }), e.ints([1, kw, C, O])]),
-  );
-  const stacked = kh === 1 ? parts[0]! : e.node("Concat", parts, { axis: 0 }); // [kh, kw, C, O]
-  return e.node("Transpose", [stacked], { perm: [3, 2, 0, 1] });
+  return rows.map((row) => e.node("Gemm", [row, targets], { transA: 1 }));
 }
 
 /** One batched product [g, kw·C/g, positions] · [g, O/g, positions]ᵀ per kernel row, channels first. */
@@ -61,7 +96,7 @@ function perGroup(e: Emitter, x: string, y: string, shapes: Shapes, geometry: Co
       e.node("Reshape", [window(e, source, geometry, [k, l], [Ho, Wo]), e.ints([g, C, 1, B * Ho * Wo])]),
     );
     const joined = e.node("Reshape", [e.node("Concat", shifts, { axis: 2 }), e.ints([g, C * kw, B * Ho * Wo])]);
-    const product = e.node("FusedMatMul", [joined, targets], { transB: 1 }, { domain: "com.microsoft" });
+    const product = emitProduct(e, [joined, targets], [3, 3], { transA: false, transB: true });
     return e.node("Reshape", [product, e.ints([1, g, C, kw, O / g])]);
   });
   const ordered = e.node("Transpose", [e.node("Concat", rows, { axis: 0 })], { perm: [1, 4, 2, 0, 3] });

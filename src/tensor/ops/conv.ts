@@ -3,7 +3,7 @@ import { defineOperator } from "../operator.ts";
 import { showShape, sizeOf } from "../shapes.ts";
 import { apply, type Tensor } from "../tensor.ts";
 import { attrsOf, type ConvOptions, convSamples, convShape, eachTerm, geometryOf } from "./conv-map.ts";
-import { channelsLastRows, smallWithTrainedWeight, sumOfProducts } from "./conv-products.ts";
+import { channelsLastRows, inputsByOutputs, smallWithTrainedWeight, sumOfProducts } from "./conv-products.ts";
 
 /**
  * Cross-correlation of x [B,C,H,W] with w [O,C/groups,kh,kw], plus bias [O] → [B,O,H',W'],
@@ -46,8 +46,8 @@ defineOperator({
     if (groups === 1 && smallWithTrainedWeight(e, operands[1]!, kernel, output.shape)) {
       const [x, w, bias] = operands as [string, string, string?];
       const rows = channelsLastRows(e, x, inputs[0]!.shape, kernel, attrsOf(attrs), output.shape.slice(2));
-      const weight = e.node("Transpose", [w], { perm: [2, 3, 1, 0] }); // [kh, kw, C, O]
-      return sumOfProducts(e, rows, weight, inputs[1]!.shape[1]! * kernel[1]!, output.shape, bias);
+      const byTap = inputsByOutputs(e, w, inputs[1]!.shape);
+      return sumOfProducts(e, rows, byTap, inputs[1]!.shape[1]! * kernel[1]!, output.shape, bias);
     }
     return e.node("Conv", operands, {
       kernel_shape: kernel,

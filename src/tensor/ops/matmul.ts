@@ -1,5 +1,5 @@
 import { ShapeError } from "../../core/errors.ts";
-import { type Attrs, defineOperator, type OperatorSample } from "../operator.ts";
+import { type Attrs, defineOperator, type Emitter, type OperatorSample } from "../operator.ts";
 import { broadcastShapes, type Shape, showShape, sizeOf } from "../shapes.ts";
 import type { Tensor } from "../tensor.ts";
 import { broadcastStrides, sumTo } from "./binary.ts";
@@ -84,11 +84,7 @@ defineOperator({
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
   },
   emit(e, inputs, { inputs: [a, b], attrs }) {
-    const { transA, transB } = flagsOf(attrs);
-    if (!transA && !transB) return e.node("MatMul", inputs);
-    const flags = { transA: Number(transA), transB: Number(transB) };
-    if (a!.rank === 2 && b!.rank === 2) return e.node("Gemm", inputs, flags);
-    return e.node("FusedMatMul", inputs, flags, { domain: "com.microsoft" });
+    return emitProduct(e, inputs, [a!.rank, b!.rank], flagsOf(attrs));
   },
   samples: () => [
     sample([3, 4], [4, 2], false, false),
@@ -104,3 +100,24 @@ defineOperator({
     sample([2, 3, 4], [2, 4], false, true),
   ],
 });
+
+/** op(A)·op(B) of values with these ranks. */
+export function emitProduct(
+  e: Emitter,
+  values: readonly string[],
+  ranks: readonly [number, number],
+  { transA, transB }: { transA: boolean; transB: boolean },
+): string {
+  if (!transA && !transB) return e.node("MatMul", values);
+  const flags = { transA: Number(transA), transB: Number(transB) };
+  if (ranks[0] === 2 && ranks[1] === 2) return e.node("Gemm", values, flags);
+  if (e.has("FusedMatMul")) return e.node("FusedMatMul", values, flags, { domain: "com.microsoft" });
+  const operands = [transA, transB].map((flag, k) => (flag ? transposed(e, values[k]!, ranks[k]!) : values[k]!));
+  return e.node("MatMul", operands);
+}
+
+/** The value with its last two axes exchanged. */
+function transposed(e: Emitter, value: string, rank: number): string {
+  const perm = Array.from({ length: rank }, (_, axis) => axis);
+  return e.node("Transpose", [value], { perm: [...perm.slice(0, -2), rank - 1, rank - 2] });
+}

@@ -2,6 +2,7 @@ import { arithmeticDtype } from "../dtypes.ts";
 import { roundToEven } from "../float16.ts";
 import { defineOperator, type Emitter, type OperatorNode } from "../operator.ts";
 import { apply, type Tensor } from "../tensor.ts";
+import { emitSine } from "./sine.ts";
 
 /** Inputs of the contract tests. */
 interface Range {
@@ -75,8 +76,18 @@ defineUnary(
   "Sqrt",
   { low: 0.3, high: 3 },
 );
-defineUnary("sin", Math.sin, (n) => x(n).cos(), "Sin");
-defineUnary("cos", Math.cos, (n) => x(n).sin().neg(), "Cos");
+defineUnary(
+  "sin",
+  Math.sin,
+  (n) => x(n).cos(),
+  (e, input) => (e.has("Sin") ? e.node("Sin", [input]) : emitSine(e, input, "sin")),
+);
+defineUnary(
+  "cos",
+  Math.cos,
+  (n) => x(n).sin().neg(),
+  (e, input) => (e.has("Cos") ? e.node("Cos", [input]) : emitSine(e, input, "cos")),
+);
 defineUnary("tanh", Math.tanh, (n) => y(n).square().neg().add(1), "Tanh"); // 1 − tanh²
 defineUnary("sigmoid", sigmoid, (n) => y(n).mul(y(n).neg().add(1)), "Sigmoid"); // σ(1 − σ)
 defineUnary(
@@ -133,7 +144,13 @@ function defineSwish(name: string, alpha: number): void {
       const t = alpha === 1 ? y(n) : y(n).mul(alpha);
       return scaled.sub(t).add(1).mul(s);
     },
-    (e, input) => e.node("QuickGelu", [input], { alpha: { float: alpha } }, { domain: "com.microsoft" }),
+    (e, input) => {
+      if (e.has("QuickGelu")) {
+        return e.node("QuickGelu", [input], { alpha: { float: alpha } }, { domain: "com.microsoft" });
+      }
+      const scaled = alpha === 1 ? input : e.node("Mul", [input, e.floats([alpha], [])]);
+      return e.node("Mul", [input, e.node("Sigmoid", [scaled])]);
+    },
   );
 }
 defineSwish("silu", 1);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { FormatError } from "../../core/errors.ts";
 import { matchesGlob } from "../../core/glob.ts";
+import { listProblems } from "../list-problems.ts";
 import type { Lora } from "./lora.ts";
 
 const pattern = z.record(z.string(), z.number()).nullish();
@@ -25,7 +26,7 @@ export type AdapterConfig = z.output<typeof schema>;
 export function parseAdapterConfig(json: unknown, source: string): AdapterConfig {
   const result = schema.safeParse(json);
   if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ");
+  const problems = listProblems(result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
   throw new FormatError(
     `${source}: only plain LoRA and rsLoRA can be read: ${problems}. Merge other adapters into the model where they were trained.`,
   );

@@ -21,6 +21,9 @@ export type Lora = Readonly<Record<string, LoraModule>>;
 export const components = ["unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3"] as const;
 export type Component = (typeof components)[number];
 
+/** Four times the largest weight of any network that is finetuned; A and B of a small file could ask for far more. */
+const MAX_WEIGHT_NUMBERS = 2 ** 28;
+
 /** `unet.conv_in` → ["unet", "conv_in"]; undefined when no component stands in front. */
 export function splitComponent(name: string): [Component, string] | undefined {
   const component = components.find((candidate) => name.startsWith(`${candidate}.`));
@@ -48,6 +51,12 @@ export function loraModule(
   if (!isPair || rank < 1) {
     throw new FormatError(
       `${source}: ${name}: a low-rank addition has A [rank, in] and B [out, rank], or [rank, in, kh, kw] and [out, rank, 1, 1] for a convolution, but A is [${down.shape}] and B is [${up.shape}].`,
+    );
+  }
+  const count = up.shape[0]! * (down.data.length / rank); // of the weight that is changed
+  if (count > MAX_WEIGHT_NUMBERS) {
+    throw new FormatError(
+      `${source}: ${name}: a weight has at most ${MAX_WEIGHT_NUMBERS} numbers, but B·A of [${up.shape}] and [${down.shape}] has ${count}.`,
     );
   }
   const scale = alpha ?? rank;

@@ -2,10 +2,12 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ConfigError, FormatError } from "../../core/errors.ts";
 import { type NamedArray, type NamedArrays, withPrefix } from "../../core/named-arrays.ts";
+import { isJsonObject, parseJson } from "../../core/parse-json.ts";
 import { listProblems } from "../list-problems.ts";
 import { readJsonObject } from "../parse-json.ts";
 import { readSafetensorsFile } from "../safetensors-file.ts";
 import { type AdapterConfig, effectiveAlpha, parseAdapterConfig } from "./adapter-config.ts";
+import { withoutFluxNames } from "./flux-names.ts";
 import { dottedKey } from "./keys.ts";
 import { isKohyaName, type KohyaNames, kohyaKey } from "./kohya.ts";
 import { type Component, components, type Lora, type LoraModule, loraModule, splitComponent } from "./lora.ts";
@@ -73,7 +75,10 @@ async function readPeftFolder(path: string, component?: Component): Promise<Lora
 /** A LoRA from the content of one file; `source` names it in errors. */
 export function loraOf(content: LoraContent, source: string, names: KohyaNames = {}): Lora {
   const isKohya = Object.keys(content.tensors).some(isKohyaName);
-  if (isKohya) return assemble(content, source, (key) => kohyaKey(key, names), {});
+  if (isKohya) {
+    const tensors = withoutFluxNames(content.tensors, source);
+    return assemble({ ...content, tensors }, source, (key) => kohyaKey(key, names), {});
+  }
   return assemble(content, source, dottedKey, adapterMetadata(content.metadata, source));
 }
 
@@ -81,13 +86,8 @@ export function loraOf(content: LoraContent, source: string, names: KohyaNames =
 function adapterMetadata(metadata: LoraContent["metadata"], source: string): Configs {
   const text = metadata.lora_adapter_metadata;
   if (text === undefined) return {};
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError(`${source}: lora_adapter_metadata is not JSON: ${(cause as Error).message}`, { cause });
-  }
-  const entries = Object(json) as Record<string, unknown>;
+  const entries = parseJson(text, `${source}: lora_adapter_metadata`);
+  if (!isJsonObject(entries)) throw new FormatError(`${source}: lora_adapter_metadata must be a JSON object.`);
   const configs: Configs = {};
   for (const component of components) {
     const own = withPrefix(entries, `${component}.`);

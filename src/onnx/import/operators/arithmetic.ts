@@ -75,6 +75,7 @@ export const arithmetic: Translations = {
   Less: binary((a, b) => a.less(b)),
   LessOrEqual: binary((a, b) => a.lessEqual(b)),
   Not: (node) => node.x(0).neg().add(1),
+  IsNaN: (node) => node.x(0).notEqual(node.x(0)),
   And: binary((a, b) => a.mul(b)),
   Or: binary((a, b) => a.maximum(b)),
   Xor: binary((a, b) => a.notEqual(b)),

@@ -1,5 +1,5 @@
-import { gather, type Tensor } from "../../../tensor/index.ts";
-import { ints } from "../fold.ts";
+import { constant, gather, type Tensor } from "../../../tensor/index.ts";
+import { ints, isKnown } from "../fold.ts";
 import type { OnnxNode, Translation, Translations } from "../node.ts";
 import { axesOf, padded, strided } from "./axes.ts";
 
@@ -23,10 +23,13 @@ function oneSlice(node: OnnxNode, x: Tensor, axis: number, start: number, end: n
   const from = step > 0 ? clamp(start, 0, size) : clamp(start, 0, size - 1);
   const to = step > 0 ? clamp(end, 0, size) : clamp(end, -1, size - 1);
   const entries = Math.max(0, Math.ceil((to - from) / step));
-  if (entries === 0)
+  if (entries === 0) {
+    // The sizes before the first axis or after the last one, as shape arithmetic of exporters has it.
+    if (isKnown(x)) return constant(x.dtype === "int32" ? new Int32Array() : new Float32Array(), x.shape.with(axis, 0));
     node.fail(
       `nothing remains of axis ${axis} with ${size} entries, cut from ${start} to ${end}; empty values are not translated.`,
     );
+  }
   if (step > 0) return step === 1 ? x.slice(axis, from, to) : strided(x.slice(axis, from, to), axis, step, entries);
   return picked(
     node,

@@ -1,6 +1,7 @@
 import type { Translations } from "../node.ts";
 import { activations, microsoftActivations } from "./activation.ts";
 import { arithmetic } from "./arithmetic.ts";
+import { attentions } from "./attention.ts";
 import { convolutions } from "./conv.ts";
 import { cuts } from "./cut.ts";
 import { indexings } from "./indexing.ts";
@@ -16,6 +17,7 @@ export const domains: Readonly<Record<string, Translations>> = {
   "": {
     ...activations,
     ...arithmetic,
+    ...attentions,
     ...convolutions,
     ...cuts,
     ...indexings,

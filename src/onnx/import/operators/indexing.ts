@@ -35,6 +35,28 @@ const gatherElements: Translation = (node) => {
   return takeAlongAxis(cut, positions(node, ids, x.shape[axis]!), axis);
 };
 
+/** The entries of x [...batch, ...picked, ...rest] that the last axis of the indices names, one number per picked axis. */
+const gatherNd: Translation = (node) => {
+  const [x, ids] = [node.x(0), node.x(1)];
+  const batch = node.int("batch_dims", 0);
+  const picked = ids.shape.at(-1) ?? 0;
+  const before = x.shape.slice(0, batch);
+  if (!(batch >= 0 && picked >= 1 && batch + picked <= x.rank) || before.some((d, i) => d !== ids.shape[i])) {
+    node.fail(
+      `indices [${ids.shape}] with batch_dims = ${batch} must name entries of an operand of shape [${x.shape}].`,
+    );
+  }
+  const count = before.reduce((n, d) => n * d, 1);
+  if (count > MAX_RANGE) node.fail(`batch axes have at most ${MAX_RANGE} entries, but [${before}] came.`);
+  const outer = ids.shape.slice(0, -1);
+  const rows = ints([...Array(count).keys()], [...before, ...outer.slice(batch).map(() => 1)]);
+  const place = x.shape.slice(batch, batch + picked).reduce((at, size, j) => {
+    const next = positions(node, ids.slice(-1, j, j + 1).reshape(outer), size);
+    return at.mul(size).add(next);
+  }, rows);
+  return gather(x.reshape([-1, ...x.shape.slice(batch + picked)]), place, 0);
+};
+
 /** off and on at the classes; indices may be negative. */
 const oneHotNode: Translation = (node) => {
   const ids = node.x(0).cast("int32");
@@ -117,6 +139,7 @@ const trilu: Translation = (node) => {
 export const indexings: Translations = {
   Gather: gatherNode,
   GatherElements: gatherElements,
+  GatherND: gatherNd,
   OneHot: oneHotNode,
   Shape: shape,
   Size: (node) => filledInts([], node.x(0).size),

@@ -84,6 +84,13 @@ const spaceToDepth: Translation = (node) => {
   return parts.reshape([B, b * b * C, H / b, W / b]);
 };
 
+/** Operands without an entry on the axis add nothing. */
+const joined: Translation = (node) => {
+  const axis = axisOf(node, node.int("axis", 0), node.x(0).rank);
+  const filled = node.operands.filter((x) => x.shape[axis] !== 0);
+  return filled.length === 0 ? node.x(0) : concat(filled, axis);
+};
+
 /** Operators that move values about. */
 export const layouts: Translations = {
   Reshape: reshape,
@@ -93,7 +100,7 @@ export const layouts: Translations = {
   Transpose: (node) => node.x(0).transpose(node.ints("perm")),
   Expand: expand,
   Tile: (node) => tile(node.x(0), node.known(1) ?? node.fail("the repeats are needed.")),
-  Concat: (node) => concat(node.operands, axisOf(node, node.int("axis", 0), node.x(0).rank)),
+  Concat: joined,
   Split: cut,
   DepthToSpace: depthToSpace,
   SpaceToDepth: spaceToDepth,

@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { effectiveSampleSize, normalizedWeights } from "../src/core/importance.ts";
+import { packagePath } from "../src/core/package-root.ts";
+import { Rng } from "../src/core/rng.ts";
+import { measuredBeta } from "../src/evaluate/path-summary.ts";
+import { modesOf } from "../src/evaluate/target-modes.ts";
+import { leastEss } from "../src/evaluate/validation-result.ts";
+import { modeTv } from "../src/metrics/index.ts";
+import { exactTarget, rewardAt } from "../src/models/exact-target.ts";
+import { sampleMixture } from "../src/models/mixture.ts";
+import { readConfig } from "../src/train/config.ts";
+import { prepare, rewardsByPrompt } from "../src/train/prepare.ts";
+
+const folder = packagePath("configs/worlds");
+const names = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
+const n = 6000;
+
+describe.each(names)("%s", (name) => {
+  test("says what it tests and how its target is known, and fits its own method", async () => {
+    const text = readFileSync(join(folder, name), "utf8");
+    const header = text.slice(0, text.indexOf("model:"));
+    expect(header).toMatch(/closed form|known exactly/);
+    expect(header).toContain(`#   nabla train configs/worlds/${name} --out runs/${name.replace(".yaml", "")}`);
+    await expect(prepare(await readConfig(`configs/worlds/${name}`))).resolves.toBeDefined();
+  });
+
+  test("weights of exact draws of the prior give the target's mean reward and modes, and do not collapse", async () => {
+    const config = await readConfig(`configs/worlds/${name}`);
+    const { model } = await prepare(config);
+    const rewards = await rewardsByPrompt(config);
+    const beta = measuredBeta(config)!;
+    for (const [prompt, prior] of Object.entries(model.prior!)) {
+      const reward = rewards[prompt]!;
+      const rng = new Rng(4);
+      const target = exactTarget(prior, reward, beta, n, rng, { purpose: "reference" });
+      const D = prior.means[0]!.length;
+      const draws = sampleMixture(prior, 10 * n, rng, { purpose: "test" });
+      const r = Float64Array.from({ length: 10 * n }, (_, j) => rewardAt(draws.subarray(j * D, (j + 1) * D), reward));
+      const logWeights = r.map((value) => beta * value);
+      const ess = effectiveSampleSize(logWeights);
+      expect(ess / 10, prompt).toBeGreaterThan(leastEss); // of n samples
+      const weights = normalizedWeights(logWeights);
+      const mean = weights.reduce((sum, w, j) => sum + w * r[j]!, 0);
+      const variance = weights.reduce((sum, w, j) => sum + w * (r[j]! - mean) ** 2, 0);
+      // exact for quadratic and linear rewards, else the mean of n samples
+      const error = Math.sqrt(variance / ess) + Math.sqrt(variance / n);
+      expect(Math.abs(mean - target.meanReward), prompt).toBeLessThan(3 * error);
+      const modes = modesOf(target, prior, rng);
+      expect(modeTv(target.samples, modes.centers, modes.weights).value, prompt).toBeLessThan(0.03);
+    }
+  });
+});

@@ -1,27 +1,21 @@
 // Finetunes the bundled text-to-image model towards a network from PyTorch that scores warm colours: exported-reward.py trains it
 // and makes exported-reward.onnx, of which this reads no more than any ONNX file says.
-//   node examples/exported-reward.ts         (Node 22.18 or newer; some minutes)
+//   node examples/exported-reward.ts         (Node 22.18 or newer; about four minutes)
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readConfig, train } from "nablaflow";
 import { nodeRuntime } from "nablaflow/runtime/node";
 
-/** mean and std are those of the script. The pretrained model scores about 0 ± 0.4. */
+/** mean and std are those of the script; at this scale the pretrained model's pictures have a standard deviation of about 4. */
 export const exported = {
   path: fileURLToPath(new URL("exported-reward.onnx", import.meta.url)),
   mean: [0.5, 0.5, 0.5],
   std: [0.25, 0.25, 0.25],
-  scale: 8,
+  scale: 12,
 };
-
-const shorter = [
-  "prompts=[a bird, a fish, a dog, a butterfly]",
-  "sampler={steps: 10, grid: trailing}",
-  "train={updates: 12, trajectories: 32, strata: 2, accumulate: 8, optimizer: {lr: 6.0e-3}}",
-];
 
 /** Returns the mean reward of the samples before each update. `set` overrides keys as --set does. */
 export async function trainOnExported(set: string[] = [], log: (line: string) => void = console.log) {
-  const config = await readConfig("configs/quickstart.yaml", { set: [...shorter, ...set] });
+  const config = await readConfig("configs/quickstart.yaml", { set: ["train.updates=30", ...set] });
   const rewards: number[] = [];
   for await (const event of train({ ...config, reward: { kind: "onnx", ...exported } }, { runtime: nodeRuntime() })) {
     if (event.type !== "step" || event.reward === undefined) continue;

@@ -14,7 +14,7 @@ import { asConstants, asInputs, loraSpecs, withLora } from "../dist/nn/index.js"
 import { describeOnnx } from "../dist/onnx/describe.js";
 import { emitOnnx } from "../dist/onnx/index.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
-import { gradient, input } from "../dist/tensor/index.js";
+import { gradient, input, sizeOf } from "../dist/tensor/index.js";
 import { mapWeights } from "../dist/weights/index.js";
 import { buildHeader } from "../dist/weights/safetensors-header.js";
 
@@ -35,7 +35,6 @@ const config = parseUNetConfig(
   },
   "Stable Diffusion 1.5",
 );
-const count = (shape) => shape.reduce((product, axis) => product * axis, 1);
 
 const folder = mkdtempSync(join(parent, "nablaflow-large-"));
 try {
@@ -124,8 +123,8 @@ function feedsOf({ inputs }) {
     Object.entries(inputs).map(([name, { shape }], sample) => [
       name,
       /^t\d*$/.test(name)
-        ? new Float32Array(count(shape)).fill(500)
-        : Float32Array.from(rng.normal(count(shape), { purpose: "init", sample })),
+        ? new Float32Array(sizeOf(shape)).fill(500)
+        : Float32Array.from(rng.normal(sizeOf(shape), { purpose: "init", sample })),
     ]),
   );
 }
@@ -133,14 +132,14 @@ function feedsOf({ inputs }) {
 /** Small numbers without a pattern: a file of zeros would take no disk and no memory. */
 function writeRandomWeights(path) {
   const specs = Object.entries(unetSpecs(config));
-  const entries = specs.map(([name, { shape }]) => ({ name, shape, dtype: "F32", bytes: 4 * count(shape) }));
+  const entries = specs.map(([name, { shape }]) => ({ name, shape, dtype: "F32", bytes: 4 * sizeOf(shape) }));
   const file = openSync(path, "w");
   try {
     writeAll(file, buildHeader(entries, {}));
     let seed = 1;
     for (const [, { shape, init }] of specs) {
-      const values = new Float32Array(count(shape)).fill(init === "ones" ? 1 : 0);
-      const bound = Math.sqrt(3 / count(shape.slice(1))); // keeps the variance of what passes through
+      const values = new Float32Array(sizeOf(shape)).fill(init === "ones" ? 1 : 0);
+      const bound = Math.sqrt(3 / sizeOf(shape.slice(1))); // keeps the variance of what passes through
       if (shape.length > 1) {
         for (let i = 0; i < values.length; i++) {
           seed = (Math.imul(seed, 1664525) + 1013904223) | 0;

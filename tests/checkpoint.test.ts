@@ -133,6 +133,14 @@ test("a U-Net in a checkpoint has the gradients of one without, by every paramet
   });
 });
 
+test("a batch of none has gradients of zero", async () => {
+  const [none, w] = [input("none", [0, 5]), weights[0]!];
+  const [dw, dx] = gradient(checkpoint((h: Tensor) => h.matmul(w).tanh())(none).sum(), [w, none]);
+  const program = await nodeRuntime({ threads: 1 }).compile({ dw: dw!, dx: dx! });
+  const found = await program.run({ none: new Float32Array(0), w0: feeds.w0! });
+  expect(found).toEqual({ dw: new Float32Array(25), dx: new Float32Array(0) });
+});
+
 test("a function that does not compute with its arguments is left alone", () => {
   const y = x.sin();
   expect(checkpoint((h) => h)(x)).toBe(x);

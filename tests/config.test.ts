@@ -38,7 +38,7 @@ describe("unknown names are told with the nearest known one, or with all", () =>
   test.each([
     ["train.udpates=3", /train\.udpates: unknown key.*"updates"/],
     ["trian.updates=3", /trian: unknown key.*"train"/],
-    ["train.optimizer.learningRate=1", /train\.optimizer\.learningRate: unknown key/],
+    ["train.optimizer.learningRate=1", /train\.optimizer\.learningRate: unknown key\. Known keys here: /],
     ["objective.bta=3", /bta: unknown key.*"beta"/],
     ["sampler.step=3", /step: unknown key.*"steps"/],
     ["reward.kk=3", /kk: unknown key.*"k"/],
@@ -116,7 +116,7 @@ describe("combinations that cannot work are refused", () => {
       "objective.kind=ddpo objective.estimator=score-function train.accumulate=1 train.updatesPerRollout=2",
       /score-function.*current policy.*updatesPerRollout is 2.*importance-sampling/,
     ],
-    ["train.accumulate=7", /accumulate.*24 transitions.*7 does not divide 24/],
+    ["train.accumulate=7", /accumulate.*24 transitions.*7 does not divide 24; 6 does\./],
     ["train.accumulate=5 objective.kind=ddpo", /accumulate.*48 transitions.*5 does not divide 48/],
     [
       "objective.kind=flow-grpo objective.groupSize=5 train.accumulate=1",

@@ -1,4 +1,5 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { ShapeError } from "../src/core/errors.ts";
 import { emitOnnx } from "../src/onnx/index.ts";
 import { referenceRuntime } from "../src/runtime/index.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
@@ -36,6 +37,26 @@ describe("names", () => {
     expect(() => emitOnnx({ x: input("x", [2]).add(1) })).toThrow(
       'output "x": inputs and outputs need different names',
     );
+  });
+});
+
+describe("inputs", () => {
+  test("of one name must agree in shape and type", () => {
+    const x = input("x", [2]);
+    expect(() => emitOnnx({ y: x.add(1), z: input("x", [2], "int32").add(1) })).toThrow(
+      'input "x" is used as float32 [2] and int32 [2]',
+    );
+    expect(() => emitOnnx({ y: x.add(1), z: input("x", [3]).add(1) })).toThrow("float32 [2] and float32 [3]");
+    expect(emitOnnx({ y: x.add(input("x", [2])) }).inputs).toEqual({ x: { shape: [2], dtype: "float32" } });
+  });
+
+  test("are fed arrays of exactly their type and number of elements", async () => {
+    const program = await nodeRuntime({ threads: 1 }).compile({ y: input("x", [2]).add(1) });
+    for (const x of [new Float32Array(3), new Int32Array(2), new Float64Array(2), [1, 2], undefined]) {
+      await expect(program.run({ x: x as Float32Array })).rejects.toThrow(ShapeError);
+    }
+    expect((await program.run({ x: Float32Array.of(1, 2) })).y).toEqual(Float32Array.of(2, 3));
+    await program.release();
   });
 });
 

@@ -65,6 +65,10 @@ describe("files", () => {
     writeFileSync(path, "\x08\x07 some text");
     await expect(inspect(path)).rejects.toThrow(FormatError);
     await expect(inspect(join(folder, "none"))).rejects.toThrow(ConfigError);
+    await expect(inspect("owner/name")).rejects.toThrow(/or hf:owner\/name for a model of the hub/);
+    const cut = join(folder, "cut.onnx");
+    writeFileSync(cut, "\x08\x07 some text");
+    await expect(inspect(cut)).rejects.toThrow(/is no ONNX model/);
     await expect(inspect(golden("torch-zip/hostile.pt"))).rejects.toThrow(/global "posix\.system"/);
   });
 });

@@ -210,7 +210,11 @@ describe("one step, N(m, e^{2l}) with both trained, R = ½ N(1.2, 0.8²) + ½ N(
       rewardGradient,
       reference: { x0Hat: next, pullBack: ({ x0Hat }: { x0Hat: Tensor }) => x0Hat },
     } as unknown as TransitionState;
-    const state = { ...end, x: fill([n, 1], 0), policy: { mean, pullBack: () => fill([n, 1], 0) } } as unknown as TransitionState;
+    const state = {
+      ...end,
+      x: fill([n, 1], 0),
+      policy: { mean, pullBack: () => fill([n, 1], 0) },
+    } as unknown as TransitionState;
     const noising = { scale: fill([n, 1], 0), std: fill([n, 1], 1) };
     return {
       state,

@@ -423,6 +423,10 @@ describe("what does not fit is refused", () => {
       { ...ditData("classic"), condition: { kind: "none" } },
       /also needs "class_labels".*model\.condition/,
     );
+    await refused(
+      { ...unetData("dynamo"), condition: { kind: "text", path: "assets/models/animals-32" } },
+      /model\.condition: "encoder_hidden_states" .*\["batch", 5, 6\].*16 tokens of 96 numbers/,
+    );
   });
 
   test("prompts, and targets", async () => {

@@ -52,3 +52,15 @@ describe.each(names)("%s", (name) => {
     }
   });
 });
+
+test.each([
+  ["flow-ring8", "sampler.noise=0", /step with σ = 0.*sampler\.noise/],
+  ["flow-ring8", "sampler={kind: ddpm}", /predicts velocity\. Use flow/],
+  ["ring8", "sampler={kind: flow}", /predicts epsilon\. Use ddpm/],
+  ["flow-a07", "objective={kind: residual-nabla-db}", /forgets its start/],
+  ["ring8", "sampler={kind: ddim, eta: 0}", /step with σ = 0/],
+] as const)("%s with %s is refused before anything is trained", async (world, set, message) => {
+  await expect(
+    readConfig(`configs/worlds/${world}.yaml`, { set: [set] }).then((config) => prepare(config)),
+  ).rejects.toThrow(message);
+});

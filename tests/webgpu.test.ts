@@ -88,7 +88,7 @@ const missing = missingChromium("tests/webgpu.test.ts:");
 const timeout = 300_000; // seconds on an idle machine; SwiftShader compiles hundreds of shaders
 
 /** Runs the comparison in a process with SwiftShader as its driver: a driver is chosen when a process starts. */
-async function agreementOn(provider: NodeProvider): Promise<Record<string, number>> {
+async function agreementOn(provider: NodeProvider, signal: AbortSignal): Promise<Record<string, number>> {
   const code = mkdtempSync(join(tmpdir(), "nablaflow-webgpu-"));
   try {
     transpiled(code);
@@ -98,6 +98,7 @@ process.stdout.write(JSON.stringify(await unetAgreement("${provider}")));`;
     const child = spawn(process.execPath, [join(code, "agreement.js")], {
       env: swiftShader(),
       stdio: ["ignore", "pipe", "pipe"],
+      signal, // a test that took too long leaves no process behind
     });
     let [stdout, stderr] = ["", ""];
     child.stdout.on("data", (data) => {
@@ -106,7 +107,7 @@ process.stdout.write(JSON.stringify(await unetAgreement("${provider}")));`;
     child.stderr.on("data", (data) => {
       stderr += data;
     });
-    const status = await new Promise((resolve) => child.once("close", resolve));
+    const status = await new Promise((resolve, reject) => child.once("close", resolve).once("error", reject));
     if (status !== 0) throw new Error(stderr);
     return JSON.parse(stdout);
   } finally {
@@ -117,8 +118,8 @@ process.stdout.write(JSON.stringify(await unetAgreement("${provider}")));`;
 test.skipIf(missing !== undefined && !required)(
   "a reduced U-Net on WebGPU agrees with the CPU to 1e-4, forward and backward",
   { timeout },
-  async () => {
-    const differences = await agreementOn("webgpu");
+  async ({ signal }) => {
+    const differences = await agreementOn("webgpu", signal);
     expect(Object.keys(differences)).toEqual(expect.arrayContaining(["y", "d x", "d text", "d conv_in.weight"]));
     const worst = Object.entries(differences).sort((a, b) => b[1] - a[1])[0]!;
     expect(worst[1], worst[0]).toBeLessThan(1e-4);

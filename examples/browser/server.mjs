@@ -2,7 +2,7 @@
 //   node examples/browser/server.mjs [--port 8080] [--library dist]
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
-import { extname, join, sep } from "node:path";
+import { extname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import ts from "typescript";
@@ -12,16 +12,15 @@ const { values: options } = parseArgs({
   options: { port: { type: "string", default: "8080" }, library: { type: "string", default: join(root, "dist") } },
 });
 
-if (!existsSync(join(options.library, "web.js"))) {
-  console.error(
-    `The pages load the built package, but ${options.library} does not hold it: npm run build makes dist/.`,
-  );
+const library = resolve(options.library);
+if (!existsSync(join(library, "web.js"))) {
+  console.error(`The pages load the built package, but ${library} does not hold it: npm run build makes dist/.`);
   process.exit(1);
 }
 
 /** Start of an address → folder it shows; the first that fits counts. */
 const folders = [
-  ["/nablaflow/", options.library],
+  ["/nablaflow/", library],
   ["/modules/onnxruntime-web/", join(root, "node_modules/onnxruntime-web/dist")],
   ["/modules/protobuf/", join(root, "node_modules/@bufbuild/protobuf/dist/esm")],
   ["/modules/onnx-buf/", join(root, "node_modules/onnx-buf/dist")],
@@ -92,5 +91,9 @@ const server = createServer(({ url, method }, response) => {
   response
     .writeHead(200, { ...isolation, "Content-Type": types[extname(file)], "Cache-Control": "no-cache" })
     .end(contentOf(file));
+});
+server.on("error", ({ code, message }) => {
+  console.error(code === "EADDRINUSE" ? `Port ${options.port} is in use: take another with --port.` : message);
+  process.exit(1);
 });
 server.listen(Number(options.port), "127.0.0.1", () => console.log(`http://localhost:${server.address().port}/`));

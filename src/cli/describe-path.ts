@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigError } from "../core/errors.ts";
+import { ConfigError, FormatError } from "../core/errors.ts";
 import { isJsonObject } from "../core/parse-json.ts";
+import { hubIdOf } from "../hub/index.ts";
 import { describeOnnx, type OnnxDescription } from "../onnx/describe.ts";
 import { findCheckpoint, isLocked, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
 import {
@@ -40,9 +41,15 @@ const MAX_ONNX_BYTES = 2 ** 31; // of a protobuf message; larger models keep the
 /** Says what a file or folder is. Throws FormatError for what is none of those it knows, ConfigError where nothing is. */
 export async function describePath(path: string): Promise<Description> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new ConfigError(`${path} cannot be read (${error.code}). Give a file of weights, a model's folder or a run.`);
+    throw new ConfigError(
+      `${path} cannot be read (${error.code}). Give a file of weights, a model's folder or a run${hubIdOf(path) ? `, or hf:${path} for a model of the hub` : ""}.`,
+    );
   });
-  if (!found.isDirectory()) return (await onnxIn(path)) ?? describeWeights(path);
+  if (!found.isDirectory()) {
+    const onnx = await onnxIn(path);
+    if (!onnx && path.endsWith(".onnx")) throw new FormatError(`${path} is no ONNX model, or is cut short.`);
+    return onnx ?? describeWeights(path);
+  }
   if (existsSync(join(path, "model_index.json"))) return describeDiffusersFolder(path);
   if (existsSync(join(path, "events.jsonl"))) return describeRun(path);
   return describeWeights(path);

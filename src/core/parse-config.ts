@@ -30,7 +30,7 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
     return issue.keys.map((unknown) => {
       const guess = nearest(unknown, known);
       const path = [...issue.path, unknown].join(".");
-      return `${path}: unknown key${guess ? `; did you mean "${guess}"?` : ""}${known.length > 0 ? ` Known keys here: ${known.join(", ")}.` : ""}`;
+      return `${path}: unknown key${guess ? `; did you mean "${guess}"?` : "."}${known.length > 0 ? ` Known keys here: ${known.join(", ")}.` : ""}`;
     });
   }
   return [`${key}: ${issue.message}, but ${came} came.`];

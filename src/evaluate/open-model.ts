@@ -5,7 +5,7 @@ import { ConfigError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { shippedPath } from "../core/package-root.ts";
 import { samplerKinds } from "../diffusion/samplers/kinds.ts";
-import { explicitHubId, type OpenHub } from "../hub/index.ts";
+import { explicitHubId, hubIdOf, type OpenHub } from "../hub/index.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { findCheckpoint, readCheckpoint, readRunConfig } from "../run/index.ts";
 import { isWorlds, parseStoredConfig, type RunConfig, resolveConfig, rewardList } from "../train/config.ts";
@@ -46,7 +46,7 @@ export async function openModel(path: string, options: OpenModelOptions = {}): P
   if (explicitHubId(path) || existsSync(join(folder, "model_index.json"))) return openFolder(path, options);
   if (!existsSync(join(folder, "config.json"))) {
     throw new ConfigError(
-      `A model is a run directory (with config.json) or a diffusers folder (with model_index.json), but ${path} ${existsSync(folder) ? "has neither" : "does not exist"}.`,
+      `A model is a run directory (with config.json) or a diffusers folder (with model_index.json), but ${path} ${existsSync(folder) ? "has neither" : "does not exist"}.${hubIdOf(path) ? ` If it is a model of the hub, give hf:${path}.` : ""}`,
     );
   }
   const stored = await readRunConfig(folder);

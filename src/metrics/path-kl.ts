@@ -1,9 +1,9 @@
 import { defineMetric } from "./metric.ts";
 
 /**
- * KL(path_θ ‖ path_#) = E Σ_i ‖μ_θ − μ_#‖²/(2σ_i²) over trajectories of the finetuned chain: what its reward was paid
- * with. β E[r] − KL is the ELBO, so that of two chains of one reward the one with the lower KL is nearer the tilted law. In
- * nats, over all elements of a sample.
+ * KL(path_θ ‖ path_#) = E Σ_i ‖μ_θ − μ_#‖²/(2σ_i²) over trajectories of the finetuned chain, in nats over all elements of a
+ * sample: what its reward was paid with. β E[r] − KL is the ELBO, so that of two chains with one mean reward the one with
+ * the lower KL is nearer the tilted law.
  *
  * @param sums Σ_i ‖μ_θ − μ_#‖²/(2σ_i²), one per trajectory
  */

@@ -3,7 +3,7 @@ import { ConfigError } from "../core/errors.ts";
 import { addPrefix, withPrefix } from "../core/named-arrays.ts";
 import { shippedPath } from "../core/package-root.ts";
 import { asConstants } from "../nn/index.ts";
-import { showAxes } from "../onnx/index.ts";
+import { type OnnxInput, showAxes } from "../onnx/index.ts";
 import { fill, input, type Tensor } from "../tensor/index.ts";
 import { decodeLatents } from "./codec.ts";
 import { diffusers } from "./diffusers.ts";
@@ -75,6 +75,7 @@ export async function loadOnnx(options: Options): Promise<Model> {
   const file = await openOnnxFile(shippedPath(options.path));
   const { inputs: names, output } = options;
   const inputs = denoiserInputs(file, { inputs: names, output, condition: options.condition.kind });
+  if (options.condition.kind === "text") checkText(file.name, inputs.condition!, condition, options.condition.path);
   const modules = onnxModules(file);
   const denoiser = onnxDenoiser(file, inputs, modules);
   const stored = storedWeights(file);
@@ -100,6 +101,15 @@ export async function loadOnnx(options: Options): Promise<Model> {
 }
 
 const textPrefix = "text_encoder.";
+
+/** Refuses a text encoder whose texts have another length or width than the file states. */
+function checkText(file: string, wanted: OnnxInput, { tokenLength, width }: PromptCondition, path: string): void {
+  const [, length = tokenLength, features = width] = wanted.shape ?? [];
+  if (length === tokenLength && features === width) return;
+  throw new ConfigError(
+    `model.condition: "${wanted.name}" of ${file} is ${showAxes(wanted.shape!)}, but the texts of ${path} have ${tokenLength} tokens of ${width} numbers. Give the folder of the text encoder that the network was trained with.`,
+  );
+}
 
 /** So that what cannot be translated is found before anything heavy begins. */
 function translateOnce(model: Model, { batch = 2 }: OnnxDenoiser, condition: PromptCondition): void {

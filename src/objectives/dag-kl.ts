@@ -20,7 +20,8 @@ type Options = z.output<typeof options>;
  *   L  = mean max(−A ρ, −A clip(ρ, 1 − c, 1 + c)),  ρ = π_θ/π_old             trains θ
  *   L_F = mean δ²  with log π_θ held fixed                                    trains φ
  * E[δ] is −KL(π_θ F_i ‖ P_B F_{i+1}) up to log-scales, whence the name. The target is R^β = exp(β r), as for dag-db: the prior
- * counts only as the point where training starts. Cost: one forward and backward of the policy, two forwards of the frozen
+ * counts only as the point where training starts, and f_φ has to keep ahead of the policy: on the ring of eight it diverges at
+ * equal rates and arrives with an `optimizer.lr` of a seventh of `flowOptimizer.lr`. Cost: one forward and backward of the policy, two forwards of the frozen
  * network and two rewards per transition, all T of them.
  * Differs from the authors' code: log-densities in δ are sums over elements, which leaves β what it says; ratios are of
  * element means, as there. x̂ is the guided frozen network's, β is not annealed, and there is no pull to the old output.

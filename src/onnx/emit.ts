@@ -7,6 +7,7 @@ import {
   type OptionalOperator,
   operatorNamed,
   type Shape,
+  showShape,
   type Tensor,
   topologicalOrder,
 } from "../tensor/index.ts";
@@ -42,7 +43,8 @@ export interface EmittedModel {
 
 /**
  * Writes the graph of `outputs` as an ONNX model. Inputs are found by walking the graph; two inputs of one name must
- * agree. Equal sub-expressions become one node. Throws ShapeError for outputs in float16 or with the name of an input.
+ * agree. Equal sub-expressions become one node. Throws ShapeError for inputs of one name that differ, and for outputs in
+ * float16 or with the name of an input.
  */
 export function emitOnnx(
   outputs: Readonly<Record<string, Tensor>>,
@@ -64,9 +66,8 @@ export function emitOnnx(
       const name = tensor.attrs.name as string;
       const known = inputs[name];
       if (known && (known.shape.join() !== tensor.shape.join() || known.dtype !== tensor.dtype)) {
-        throw new Error(
-          `input "${name}" is used with shapes [${known.shape}] and [${tensor.shape}]: give them different names.`,
-        );
+        const both = [known, tensor].map(({ dtype, shape }) => `${dtype} ${showShape(shape)}`).join(" and ");
+        throw new ShapeError(`input "${name}" is used as ${both}: give them different names.`);
       }
       if (!known) {
         builder.input(name, tensor.dtype, tensor.shape);

@@ -14,7 +14,8 @@ export interface Program {
   readonly integers: Readonly<Record<string, Int32Array>>;
   /**
    * Runs once and returns the float32 outputs; those of int32 are in `integers` then. `feeds` must hold every input with
-   * exactly its number of elements. All these arrays are reused by the next run: copy what must outlive it.
+   * exactly its number of elements. All these arrays are reused by the next run: copy what must outlive it, and await a run
+   * before the next.
    */
   run(feeds: Values): Promise<Record<string, Float32Array>>;
   release(): Promise<void>;

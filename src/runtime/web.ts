@@ -49,7 +49,7 @@ export async function webRuntime({ provider = "wasm", threads = 1 }: WebRuntimeO
 }
 
 async function checkAdapter(): Promise<void> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<object | null> } };
+  const { gpu } = (globalThis.navigator ?? {}) as { gpu?: { requestAdapter(): Promise<object | null> } }; // none in Node 20
   if (await gpu?.requestAdapter()) return;
   throw new ConfigError(
     `Provider "webgpu" needs a browser with WebGPU and a graphics card that it uses, but ${gpu ? "it offers no adapter" : "navigator.gpu is missing"}. Take a recent Chrome, Edge, Firefox or Safari and a page from https: or localhost, or provider "wasm". For tests, Chromium computes WebGPU on the processor with --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader.`,

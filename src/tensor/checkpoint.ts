@@ -100,12 +100,17 @@ defineOperator({
   ],
 });
 
-/** 0 that is computed from the first element v₀ of each v: zero·Σ[v₀ > zero], which no infinity or NaN in v changes. */
+/**
+ * 0 that is computed from the first element v₀ of each v: zero·Σ[v₀ > zero], which no infinity or NaN in v changes. There is
+ * nothing to wait for where v is empty.
+ */
 function zeroAfter(e: Emitter, names: readonly string[], values: readonly Tensor[]): string {
-  const firsts = names.map((v, k) => {
+  const firsts = names.flatMap((v, k) => {
+    if (values[k]!.size === 0) return [];
     const first = e.node("Gather", [e.node("Reshape", [v, e.ints([values[k]!.size])]), e.ints([0])]);
     return values[k]!.dtype === "float32" ? first : emitCast(e, first, "float32");
   });
+  if (firsts.length === 0) return e.zero();
   const joined = firsts.length === 1 ? firsts[0]! : e.node("Concat", firsts, { axis: 0 });
   const positive = emitCast(e, e.node("Greater", [joined, e.zero()]), "float32");
   return e.node("Mul", [e.zero(), e.node("ReduceSum", [positive, e.ints([0])], { keepdims: 0 })]);

@@ -9,7 +9,7 @@ import type { Objective } from "../objectives/index.ts";
 export function checkChain(objective: Objective, sampler: Sampler, chain?: Chain): void {
   if (objective.chain === "stochastic" && !(chain ?? sampler).stochastic) {
     throw new ConfigError(
-      `${objective.kind} needs a chain with noise in every step, but sampler "${sampler.kind}" has a step with σ = 0. Raise sampler.eta, or use "ddpm".`,
+      `${objective.kind} needs a chain with noise in every step, but sampler "${sampler.kind}" has a step with σ = 0. Raise sampler.eta (flow: sampler.noise), or use "ddpm".`,
     );
   }
   const noisy = chain ? chain.steps.some(({ sigma }) => sigma > 0) : sampler.stochastic;

@@ -4,7 +4,7 @@ import { accumulate } from "./accumulate.ts";
 import type { EvaluationEvent, TrainEvent } from "./events.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import type { Rollout } from "./minibatch.ts";
-import { openPrograms } from "./programs.ts";
+import { openPrograms, type Programs } from "./programs.ts";
 import { sampleRollout } from "./rollout.ts";
 import { initialState, type Network, type SavedState, type TrainState } from "./train-state.ts";
 
@@ -35,13 +35,14 @@ export interface RunRecord {
  */
 export async function* finetuneLoop(options: LoopOptions, record: RunRecord): AsyncGenerator<TrainEvent, Finetuned> {
   const { config, signal, probe } = options;
-  const state = initialState(options, record.saved);
-  const programs = await openPrograms(options, state);
   const { updates, updatesPerRollout, checkpointEvery } = config.train;
+  let programs: Programs | undefined;
   let rollout: Rollout | undefined;
-  const { update } = state;
-  yield update > 0 ? { type: "resume", update } : record.tell({ type: "start", update });
   try {
+    const state = initialState(options, record.saved);
+    programs = await openPrograms(options, state);
+    const { update } = state;
+    yield update > 0 ? { type: "resume", update } : record.tell({ type: "start", update });
     while (state.update < updates) {
       // A rollout is not part of a checkpoint: between two updates on one there is nothing to go on from.
       const whole = state.update % updatesPerRollout === 0;
@@ -86,6 +87,6 @@ export async function* finetuneLoop(options: LoopOptions, record: RunRecord): As
     return { policy: state.result(), finished: true };
   } finally {
     record.close();
-    await programs.release();
+    await programs?.release();
   }
 }

@@ -8,7 +8,9 @@ export function trainRefusal(objective: Objective, steps: number, train: RunConf
   const { trajectories, strata, accumulate, updatesPerRollout } = train;
   const transitions = trajectories * transitionsPerTrajectory(objective, steps, strata);
   if (transitions % accumulate !== 0) {
-    return `train.accumulate splits the ${transitions} transitions of an update into equal parts, but ${accumulate} does not divide ${transitions}.`;
+    let fits = Math.min(accumulate, transitions);
+    while (transitions % fits !== 0) fits--;
+    return `train.accumulate splits the ${transitions} transitions of an update into equal parts, but ${accumulate} does not divide ${transitions}; ${fits} does.`;
   }
   return groupRefusal(objective, train) ?? objective.refuseReuse(updatesPerRollout);
 }

@@ -175,7 +175,7 @@ describe.skipIf(missing !== undefined && !required)("in Chromium", () => {
   /** The status of an address that is sent as it stands: `fetch` would resolve its dots itself. */
   const statusOf = (path: string) =>
     new Promise<number>((resolve, reject) =>
-      get({ port: new URL(address).port, path }, (response) => {
+      get({ host: "127.0.0.1", port: new URL(address).port, path }, (response) => {
         response.resume();
         resolve(response.statusCode!);
       }).on("error", reject),

@@ -78,7 +78,7 @@ describe("help and lists", () => {
     const samplers = JSON.parse(lists[3]!.stdout) as { kind: string; options: object }[];
     expect(samplers.find(({ kind }) => kind === "ddpm")!.options).toMatchObject({
       steps: { type: "integer", default: 50 },
-      grid: { enum: ["leading", "trailing", "karras"] },
+      grid: { enum: ["leading", "trailing", "linspace", "karras", "log-snr"] },
     });
   });
 });

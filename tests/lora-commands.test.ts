@@ -9,7 +9,7 @@ import { addExport } from "../src/cli/export.ts";
 import { addMerge } from "../src/cli/merge.ts";
 import { addVerify } from "../src/cli/verify.ts";
 import { loadDiffusers } from "../src/models/diffusers.ts";
-import { loraCard } from "../src/report/lora-card.ts";
+import { type LoraCardFacts, loraCard } from "../src/report/lora-card.ts";
 import { resolveConfig } from "../src/train/config.ts";
 import { baseModules, loraDelta, readLora } from "../src/weights/lora/index.ts";
 import { writeSafetensorsFile } from "../src/weights/safetensors-file.ts";
@@ -93,7 +93,7 @@ describe("export", () => {
   });
 
   test("the front matter is YAML that a hub takes: base_model is a name on it", () => {
-    const card = loraCard({
+    const facts: LoraCardFacts = {
       ...{
         name: "a",
         format: "peft",
@@ -103,7 +103,14 @@ describe("export", () => {
       },
       ...{ licence: undefined, rewards: [{ kind: "jpeg-size" }], objective: { kind: "ddpo" }, updates: 1, prompts: [] },
       ...{ finetune: { rank: 4, alpha: 8, targets: ["*"] }, summary: undefined, sample: undefined },
-    });
+      onnxPart: undefined,
+    };
+    const card = loraCard(facts);
+    expect(card).toMatch(/UNet2DConditionModel\.from_pretrained\("owner\/model"/);
+    // An ONNX file cannot be opened by diffusers.
+    const ofOnnx = loraCard({ ...facts, format: "diffusers", onnxPart: "transformer" });
+    expect(ofOnnx).toMatch(/network\.load_lora_adapter\(.* prefix="transformer"\)/);
+    expect(ofOnnx).not.toMatch(/from_pretrained/);
     expect(parse(/^---\n(.*?)\n---\n/s.exec(card)![1]!)).toEqual({
       ...{ license: "other", base_model: "owner/model", base_model_relation: "adapter", library_name: "peft" },
       tags: ["lora", "text-to-image", "nablaflow"],

@@ -57,6 +57,7 @@ Examples:
         weightFile: basename(files.at(-1)!),
         baseModel,
         isOnHub: onHub !== undefined,
+        onnxPart: config.model.kind === "onnx" ? Object.keys(lora)[0]!.split(".", 1)[0] : undefined,
         licence: await baseLicence(path),
         rewards: rewardList(config),
         objective: config.objective,

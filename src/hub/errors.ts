@@ -5,7 +5,7 @@ export class HubError extends NablaError {
   override name = "HubError";
 }
 
-/** The hub gives no answer at all, so that only a copy in the cache can help. */
+/** The hub gives no answer, or asks to be left alone for now (429, 5xx), so that only a copy in the cache can help. */
 export class HubUnreachable extends HubError {
   override name = "HubUnreachable";
 }

@@ -97,7 +97,7 @@ function chosenFiles(id: HubId, files: readonly RepoFile[], variant: string | un
     files.slice(0, 1000).map((file) => file.path), // a listing may have very many
   );
   throw new ConfigError(
-    `${showHubId({ ...id, path: undefined })} has no ${path}${guess ? `; did you mean ${guess}` : ""}.`,
+    `${showHubId({ ...id, path: undefined })} has no ${path}${guess ? `; did you mean ${guess}?` : "."}`,
   );
 }
 

@@ -8,6 +8,8 @@ export interface LoraCardFacts {
   baseModel: string;
   /** Whether it is a name on the hub, which takes no other for base_model. */
   isOnHub: boolean;
+  /** Of a network in an ONNX file, the part of a diffusers folder that its modules' names begin with; else undefined. */
+  onnxPart: string | undefined;
   /** SPDX-like word of the base model's card; undefined when it states none. */
   licence: string | undefined;
   rewards: readonly { kind: string; weight?: number | undefined }[];
@@ -77,8 +79,20 @@ ${lines.join("\n")}
 `;
 }
 
-function use({ format, weightFile, baseModel }: LoraCardFacts): string {
+function use({ format, weightFile, baseModel, onnxPart }: LoraCardFacts): string {
   if (format === "kohya") return `Put \`${weightFile}\` into \`models/Lora\` of A1111 or \`models/loras\` of ComfyUI.`;
+  if (onnxPart !== undefined) {
+    return `With \`network\`, the network in PyTorch that became the ONNX file:
+
+\`\`\`py
+${
+  format === "peft"
+    ? `from peft import PeftModel
+network = PeftModel.from_pretrained(network, "FOLDER")`
+    : `network.load_lora_adapter("FOLDER", weight_name="${weightFile}", prefix="${onnxPart}")`
+}
+\`\`\``;
+  }
   const load =
     format === "peft"
       ? `from peft import PeftModel

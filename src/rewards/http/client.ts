@@ -61,9 +61,8 @@ export function openClient(options: ClientOptions, wait: Wait = waitFor): Client
         if (answer.kind === "text") return answer.text;
         if (answer.kind === "refusal") return fail(answer.why);
         if (attempt === retries) {
-          return fail(
-            `failed ${attempt + 1} times in a row; the last time it ${answer.why}. See whether it is running.`,
-          );
+          const times = attempt === 0 ? "failed: it" : `failed ${attempt + 1} times in a row; the last time it`;
+          return fail(`${times} ${answer.why}. See whether it is running.`);
         }
         const { retryAfter = Math.min(longestWait, firstWait * 2 ** attempt) } = answer;
         if (retryAfter > longestRetryAfter) {

@@ -134,5 +134,6 @@ async function refuseTorchFiles(lora: Lora, folder: string): Promise<void> {
 const filesOf = (folder: string, component: string): Promise<string[]> =>
   readdir(join(folder, component)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw error;
+    if (error.code !== "ENOTDIR") throw error;
+    throw new ConfigError(`A base is a diffusers folder, but ${folder} is a file. Give the folder of the model.`);
   });

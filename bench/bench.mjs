@@ -43,10 +43,17 @@ const WARM_UP = 2;
 const folder = mkdtempSync(join(tmpdir(), "nablaflow-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-const cells = [
+const all = [
   ...Object.keys(networks).flatMap((network) => Object.keys(works).map((work) => ({ network, work }))),
   { network: "animals-32", work: "update" },
-].filter(({ network, work }) => `${network}/${work}`.includes(options.only));
+];
+const cells = all.filter(({ network, work }) => `${network}/${work}`.includes(options.only));
+if (cells.length === 0) {
+  console.error(
+    `--only ${options.only}: no row's name contains it. The rows are ${all.map(({ network, work }) => `${network}/${work}`).join(", ")}.`,
+  );
+  process.exit(2);
+}
 
 const ceilings = await measureCeilings(threads);
 console.error(
@@ -73,15 +80,15 @@ async function measure(network, work, data) {
   const ours = await startOurs([network, work, data, threads]);
   const peers = [];
   for (const way of ways) peers.push(await startPeer(options.peer, [network, work, data, threads, way]));
-  const all = [ours, ...peers];
-  for (const one of all) await one.ask(`run ${WARM_UP}`);
+  const everyone = [ours, ...peers];
+  for (const one of everyone) await one.ask(`run ${WARM_UP}`);
   const found = ours.facts.flops && peers.length > 0 ? await agreement(folder, ours, peers) : [];
-  const times = all.map(() => []);
+  const times = everyone.map(() => []);
   for (let done = 0; done < runs; done += ROUND) {
-    for (const [k, one] of all.entries()) times[k].push(...(await one.ask(`run ${Math.min(ROUND, runs - done)}`)));
+    for (const [k, one] of everyone.entries()) times[k].push(...(await one.ask(`run ${Math.min(ROUND, runs - done)}`)));
   }
   const made = [];
-  for (const [k, one] of all.entries()) {
+  for (const [k, one] of everyone.entries()) {
     const memory = await one.ask("memory");
     made.push(
       rowOf(

@@ -5,6 +5,7 @@ import { ConfigError, FormatError } from "../core/errors.ts";
 import { isJsonObject } from "../core/parse-json.ts";
 import { hubIdOf } from "../hub/index.ts";
 import { describeOnnx, type OnnxDescription } from "../onnx/describe.ts";
+import { MAX_MODEL_BYTES } from "../onnx/index.ts";
 import { findCheckpoint, isLocked, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
 import {
   type DiffusersDescription,
@@ -36,8 +37,6 @@ export type Description =
   | RunDescription
   | (OnnxDescription & { bytes: number });
 
-const MAX_ONNX_BYTES = 2 ** 31; // of a protobuf message; larger models keep their weights in files beside them
-
 /** Says what a file or folder is. Throws FormatError for what is none of those it knows, ConfigError where nothing is. */
 export async function describePath(path: string): Promise<Description> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
@@ -60,7 +59,7 @@ async function onnxIn(path: string): Promise<(OnnxDescription & { bytes: number 
   const file = await openFile(path);
   try {
     const [tag, version = 0] = await file.read(0, Math.min(2, file.size));
-    if (tag !== 0x08 || version < 1 || version > 64 || file.size >= MAX_ONNX_BYTES) return undefined;
+    if (tag !== 0x08 || version < 1 || version > 64 || file.size > MAX_MODEL_BYTES) return undefined;
   } finally {
     await file.close();
   }

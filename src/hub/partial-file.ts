@@ -32,7 +32,9 @@ export async function leavePartial(mine: string, blob: string): Promise<void> {
 }
 
 /** Forgets a partial file that has been moved or removed. */
-export const forgetPartial = (mine: string): boolean => held.delete(mine);
+export function forgetPartial(mine: string): void {
+  held.delete(mine);
+}
 
 /** Whether a file is a part of that blob to which nobody adds. */
 function isLeft(path: string, blob: string): boolean {

@@ -50,11 +50,11 @@ export interface PromptCondition {
 /** Reads what the options name. Throws ConfigError and FormatError for a folder without a text encoder that is supported. */
 export async function promptCondition(options: ConditionOptions): Promise<PromptCondition> {
   if (options.kind === "text") return fromText(options.path);
-  return options.kind === "classes" ? fromClasses(options) : unconditional();
+  return options.kind === "classes" ? fromClasses(options) : noCondition();
 }
 
 /** Only the prompt "", which tells nothing. */
-function unconditional(): PromptCondition {
+function noCondition(): PromptCondition {
   return {
     weights: {},
     tokenLength: 1,
@@ -72,7 +72,7 @@ function unconditional(): PromptCondition {
   };
 }
 
-/** A token is the place of a prompt in the list; the last one is "". */
+/** A token is the place of a prompt in the list, where "" is the last if it has a class. */
 function fromClasses({ prompts, unconditional }: ConditionOptions & { kind: "classes" }): PromptCondition {
   const ids = { ...prompts, ...(unconditional !== undefined && { "": unconditional }) };
   const names = Object.keys(ids);

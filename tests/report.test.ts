@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ConfigError, FormatError } from "../src/core/errors.ts";
 import { Rng } from "../src/core/rng.ts";
 import { encodePng } from "../src/images/index.ts";
+import { logDomain } from "../src/report/axes.ts";
 import { duration, percent, significant } from "../src/report/format.ts";
 import { html } from "../src/report/html.ts";
 import { writeReport } from "../src/report/index.ts";
@@ -468,5 +469,14 @@ describe("parts", () => {
     expect(logTicks(0.004, 3).map(({ label }) => label)).toEqual(["0.01", "0.1", "1"]);
     expect(logTicks(20, 90).map(({ label }) => label)).toEqual(["20", "50"]);
     expect(logTicks(1e-12, 1e3).length).toBeLessThanOrEqual(6);
+    expect(logDomain([1e-300, 1e308], 0.1).ticks.length).toBeLessThanOrEqual(6); // their ratio has no number
+  });
+
+  test.each([
+    [1e17, 1e17 + 16],
+    [0, Number.MIN_VALUE],
+    [-Number.MAX_VALUE, Number.MAX_VALUE],
+  ])("from %d to %d: no step can be counted, and one tick is left", (low, high) => {
+    expect(linearTicks(low, high).length).toBeLessThanOrEqual(1);
   });
 });

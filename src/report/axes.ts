@@ -46,7 +46,7 @@ export function linearDomain(values: readonly number[], room: number, tickCount 
 export function logDomain(values: readonly number[], room: number): Domain {
   const [least, most] = extent(values);
   const around = (most / least) ** room;
-  const [low, high] = [least / around, most * around];
+  const [low, high] = [Math.max(least / around, Number.MIN_VALUE), Math.min(most * around, Number.MAX_VALUE)];
   return { low, high, log: true, ticks: logTicks(low, high) };
 }
 

@@ -17,15 +17,18 @@ export function linearTicks(low: number, high: number, count = 5): Tick[] {
   const decimals = Math.max(0, -Math.floor(Math.log10(step * 1.001)));
   const largest = Math.max(Math.abs(low), Math.abs(high));
   const plain = decimals <= 4 && largest < 1e6;
+  const [first, last] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];
+  // Steps that are lost beside the values (1e17 and 1e17 + 16), or that have no number themselves.
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last)) return [{ value: low, label: significant(low) }];
   const ticks: Tick[] = [];
-  for (let k = Math.ceil(low / step - 1e-9); k <= high / step + 1e-9; k++) {
+  for (let k = first; k <= last; k++) {
     const value = k === 0 ? 0 : k * step;
     ticks.push({ value, label: plain ? grouped(value, decimals) : significant(value, 2) });
   }
   return ticks;
 }
 
-/** Powers of ten within [low, high], low > 0: every one, or every second, third … so that at most six stay. When fewer than three lie there, 2 × and 5 × as well. */
+/** Powers of ten within [low, high], 0 < low ≤ high < ∞: every one, or every second, third … so that at most six stay. When fewer than three lie there, 2 × and 5 × as well. */
 export function logTicks(low: number, high: number): Tick[] {
   const first = Math.ceil(Math.log10(low) - 1e-9);
   const last = Math.floor(Math.log10(high) + 1e-9);

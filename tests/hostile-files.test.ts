@@ -6,6 +6,7 @@ import { describePath } from "../src/cli/describe-path.ts";
 import { table } from "../src/cli/table.ts";
 import { ConfigError, FormatError } from "../src/core/errors.ts";
 import { parseJson } from "../src/core/parse-json.ts";
+import { loadPictures } from "../src/data/index.ts";
 import { readRun } from "../src/report/read-run.ts";
 import { findCheckpoint, readEvents, readRunConfig, readSummary } from "../src/run/index.ts";
 import { resolveConfig } from "../src/train/config.ts";
@@ -102,6 +103,15 @@ describe("JSON of another type than expected", () => {
       folderOf("checkpoints/checkpoints/step-00000001", { "state.json": state });
       expect(await findCheckpoint(run)).toBeUndefined();
     }
+  });
+
+  test("an index of pictures whose sheet is missing", async () => {
+    const style = { style: "a", family: "a", split: "train", sheet: "a.png", source: "here", licence: "CC0-1.0" };
+    const pictures = [{ animal: "cat", style: "a", view: "face", cell: 0, icon: "x" }];
+    const index = { format: "nablaflow-pictures-1", cell: 64, columns: 1, animals: ["cat"], styles: [style], pictures };
+    const error = await refusal(loadPictures(folderOf("pictures", { "index.json": JSON.stringify(index) })));
+    expect(error).toBeInstanceOf(FormatError);
+    expect(error.message).toMatch(/index\.json names the sheet .*a\.png, which cannot be read \(ENOENT\)/);
   });
 
   test("a mixture without components", () => {

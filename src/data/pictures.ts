@@ -1,7 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { readBoundedText } from "../core/bounded-file.ts";
+import { readBounded, readBoundedText } from "../core/bounded-file.ts";
 import { FormatError } from "../core/errors.ts";
 import { parseJson } from "../core/parse-json.ts";
 import { decodePng, type RasterImage } from "../images/index.ts";
@@ -68,7 +67,7 @@ export async function loadPictures(dir: string): Promise<PictureSet> {
   const { animals, styles, columns, pictures } = parsed.data;
   const sheets = new Map<string, RasterImage>();
   for (const { sheet } of styles) {
-    if (!sheets.has(sheet)) sheets.set(sheet, await decodePng(await readFile(join(dir, sheet))));
+    if (!sheets.has(sheet)) sheets.set(sheet, await readSheet(join(dir, sheet), path));
   }
   return {
     animals,
@@ -86,6 +85,18 @@ export async function loadPictures(dir: string): Promise<PictureSet> {
     }),
   };
 }
+
+/** The sheet that an index names. Throws FormatError when it cannot be read. */
+async function readSheet(path: string, index: string): Promise<RasterImage> {
+  const bytes = await readBounded(path, MAX_SHEET_BYTES, "a sheet of pictures").catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error instanceof FormatError) throw error;
+      throw new FormatError(`${index} names the sheet ${path}, which cannot be read (${error.code}).`);
+    },
+  );
+  return decodePng(bytes);
+}
+const MAX_SHEET_BYTES = 2 ** 26; // a hundred times those of the bundled pictures
 
 const shown = (name: string): string => JSON.stringify(name.slice(0, 100));
 

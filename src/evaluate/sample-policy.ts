@@ -14,8 +14,8 @@ export interface PolicySamples {
   purpose: Extract<Purpose, "evaluation" | "sampling" | "reference">;
   block: number;
   keepStates?: boolean;
-  /** Sees every step as it is drawn. */
-  watch?: ((step: SampledStep) => Promise<void>) | undefined;
+  /** Sees every step as it is drawn, with the output of the pretrained network there. */
+  watch?: ((step: SampledStep) => void) | undefined;
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal | undefined;
 }
@@ -34,7 +34,8 @@ export async function samplePolicy(
   const params = policy ? parts.adaptation.bind(frozen, asConstants(policy)) : frozen;
   const conditions = await encodePrompts(runtime, parts.model, prompts, parts.guidance);
   const { model, chain, guidance } = parts;
-  const sampler = await openChainSampler(runtime, { model, chain, guidance, block, params });
+  const reference = watch && frozen;
+  const sampler = await openChainSampler(runtime, { model, chain, guidance, block, params, reference });
   const rng = new Rng(seed);
   try {
     return await sampler.sample({

@@ -27,11 +27,10 @@ export interface SampledStep {
   /** The first trajectory of the block, and how many of its rows are trajectories: the rest is padding. */
   readonly start: number;
   readonly used: number;
-  /** The prompt of each row. */
-  readonly prompts: readonly string[];
-  /** x_i, the guided output there, and x_{i+1}. [block, …shape] */
+  /** x_i, the guided output there, that of the `reference`, and x_{i+1}. [block, …shape] */
   readonly x: Float32Array;
   readonly out: Float32Array;
+  readonly reference: Float32Array;
   readonly xNext: Float32Array;
 }
 
@@ -42,8 +41,8 @@ export interface SampleRequest {
   /** Values of trained parameters, by input name. */
   trained?: Values;
   keepStates?: boolean;
-  /** Sees every step as it is drawn; the next waits for it. */
-  watch?: ((step: SampledStep) => Promise<void>) | undefined;
+  /** Sees every step as it is drawn. Needs a sampler with a `reference`. */
+  watch?: ((step: SampledStep) => void) | undefined;
   /** Called after each step of each block with the fraction done. */
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal | undefined;
@@ -62,16 +61,18 @@ export interface ChainSamplerOptions {
   block: number;
   /** Constants for a fixed network, or constants and trained inputs. */
   params: Params;
+  /** Another network, evaluated at the same states in the same program. */
+  reference?: Params | undefined;
 }
 
 /** Compiles one step of the chain, x_{i+1} = d₁x_i + d₂·out + σ z, and runs it T times per block of trajectories. */
 export async function openChainSampler(runtime: Runtime, options: ChainSamplerOptions): Promise<ChainSampler> {
-  const { model, guidance, block, params } = options;
+  const { model, guidance, block, params, reference } = options;
   const { x, level, output } = guidedState(model, guidance, block);
   const sigma = input("sigma", [block, ...model.shape.map(() => 1)]);
   const out = output(params);
   const xNext = x.mul(level.d1).add(out.mul(level.d2)).add(input("noise", x.shape).mul(sigma));
-  const program = await runtime.compile({ xNext, out });
+  const program = await runtime.compile({ xNext, out, ...(reference && { reference: output(reference) }) });
   return {
     sample: (request) => run(program, options, request),
     release: () => program.release(),
@@ -116,7 +117,7 @@ async function run(program: Program, options: ChainSamplerOptions, request: Samp
         put(outputs[i]!, result.out!);
       }
       const xNext = result.xNext!.slice();
-      await request.watch?.({ i, start, used, prompts: blockPrompts, x, out: result.out!, xNext });
+      request.watch?.({ i, start, used, x, out: result.out!, reference: result.reference!, xNext });
       x = xNext;
       request.onProgress?.((k + (i + 1) / chain.T) / blocks);
     }

@@ -18,23 +18,14 @@ import { gradient, input, sizeOf } from "../dist/tensor/index.js";
 import { mapWeights } from "../dist/weights/index.js";
 import { buildHeader } from "../dist/weights/safetensors-header.js";
 
-const SIDE = 64;
 const TARGETS = ["*.to_q", "*.to_k", "*.to_v", "*.to_out.0", "*.conv1", "*.conv2"];
 const [parent = tmpdir(), runs] = process.argv.slice(2);
 /** unet/config.json of Stable Diffusion 1.5, as far as it says something. */
 const config = parseUNetConfig(
-  {
-    sample_size: SIDE,
-    in_channels: 4,
-    out_channels: 4,
-    down_block_types: ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-    up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-    block_out_channels: [320, 640, 1280, 1280],
-    cross_attention_dim: 768,
-    attention_head_dim: 8,
-  },
+  JSON.parse(readFileSync(new URL("../tests/worlds/stable-diffusion.json", import.meta.url), "utf8")),
   "Stable Diffusion 1.5",
 );
+const SIDE = config.sample_size;
 
 const folder = mkdtempSync(join(parent, "nablaflow-large-"));
 try {

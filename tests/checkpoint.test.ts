@@ -14,6 +14,7 @@ import { nodeRuntime } from "../src/runtime/node.ts";
 import { checkpoint, evaluate, gather, gradient, input, type Tensor, topologicalOrder } from "../src/tensor/index.ts";
 import { relativeError, tolerances } from "./tolerances.ts";
 import { transpiled } from "./worlds/child.ts";
+import { tinyUNet } from "./worlds/tiny-unet.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "checkpoint-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -103,18 +104,7 @@ describe("derivatives are those without checkpoints", () => {
 });
 
 test("a U-Net in a checkpoint has the gradients of one without, by every parameter and by its input", () => {
-  const config = parseUNetConfig({
-    sample_size: 4,
-    in_channels: 2,
-    out_channels: 2,
-    down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D"],
-    up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D"],
-    block_out_channels: [4, 8],
-    layers_per_block: 1,
-    cross_attention_dim: 3,
-    attention_head_dim: 2,
-    norm_num_groups: 2,
-  });
+  const config = parseUNetConfig(tinyUNet);
   const arrays = initialize(unetSpecs(config), new Rng(5));
   const values = (t: Tensor) => Float32Array.from({ length: t.size }, (_, k) => Math.sin(3 * k + 1));
   const [state, t, text] = [input("state", [1, 2, 4, 4]), input("t", [1]), input("text", [1, 3, 3])];

@@ -2,13 +2,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rng } from "../src/core/rng.ts";
 import { decodePng, readPngText } from "../src/images/index.ts";
-import { clipTextSpecs, parseClipTextConfig } from "../src/models/clip-text.ts";
-import { parseUNetConfig, unetSpecs } from "../src/models/unet.ts";
-import { initialize } from "../src/nn/index.ts";
-import { writeDiffusersFolder } from "../src/weights/index.ts";
 import { buildCommand, type Ended, hookTimeout, root, runNabla } from "./built-command.ts";
+import { writeTinyModel } from "./worlds/tiny-unet.ts";
 
 let folder: string;
 const inFolder = (name: string) => join(folder, name);
@@ -203,43 +199,7 @@ describe("Ctrl-C", () => {
 });
 
 describe("a diffusers folder", () => {
-  beforeAll(async () => {
-    const rng = new Rng(1);
-    const unet = parseUNetConfig({
-      sample_size: 16,
-      in_channels: 12,
-      out_channels: 12,
-      down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D"],
-      up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D"],
-      block_out_channels: [4, 8],
-      layers_per_block: 1,
-      cross_attention_dim: 6,
-      attention_head_dim: 2,
-      norm_num_groups: 2,
-    });
-    const text = parseClipTextConfig({
-      vocab_size: 701,
-      hidden_size: 6,
-      intermediate_size: 8,
-      num_hidden_layers: 1,
-      num_attention_heads: 2,
-      max_position_embeddings: 8,
-    });
-    await writeDiffusersFolder(inFolder("tiny"), {
-      unet: { config: unet, weights: initialize(unetSpecs(unet), rng) },
-      textEncoder: { config: text, weights: initialize(clipTextSpecs(text), rng) },
-      scheduler: {
-        _class_name: "DDPMScheduler",
-        num_train_timesteps: 1000,
-        beta_schedule: "squaredcos_cap_v2",
-        beta_start: 1e-4,
-        beta_end: 0.02,
-        prediction_type: "v_prediction",
-      },
-      codec: { _class_name: "PixelUnshuffle", factor: 2 },
-      tokenizer: join(root, "assets/models/animals-32/tokenizer"),
-    });
-  }, hookTimeout);
+  beforeAll(() => writeTinyModel(inFolder("tiny"), join(root, "assets/models/animals-32")), hookTimeout);
 
   test("sample writes pictures that carry prompt, seed and reward, and a contact sheet", async () => {
     const args = ["sample", "tiny", "--prompt", "a cat", "--prompt", "an ant", "--count", "2", "--seed", "3"];

@@ -9,20 +9,17 @@ import { baseLicence } from "../src/cli/base-licence.ts";
 import { namedReward, shownHub } from "../src/cli/hub.ts";
 import { addInspect } from "../src/cli/inspect.ts";
 import { ConfigError } from "../src/core/errors.ts";
-import { Rng } from "../src/core/rng.ts";
 import { openModel } from "../src/evaluate/open-model.ts";
 import { fromHub, hubFromEnvironment, parseHubId, showHubId } from "../src/hub/index.ts";
-import { clipTextSpecs, parseClipTextConfig } from "../src/models/clip-text.ts";
 import { loadDiffusers } from "../src/models/index.ts";
 import { openOnnxFile } from "../src/models/onnx-file.ts";
-import { parseUNetConfig, unetSpecs } from "../src/models/unet.ts";
-import { initialize } from "../src/nn/index.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
 import { loadModel, prepare, type RunConfig, readConfig, resolveConfig, train } from "../src/train/index.ts";
-import { readWeights, writeDiffusersFolder, writeSafetensorsFile } from "../src/weights/index.ts";
+import { readWeights, writeSafetensorsFile } from "../src/weights/index.ts";
 import { root } from "./built-command.ts";
 import { type HubStandIn, hubStandIn } from "./hub-stand-in.ts";
 import { modelBytes } from "./worlds/onnx-model.ts";
+import { writeTinyModel } from "./worlds/tiny-unet.ts";
 
 // Models and rewards of a hub that is a stand-in on loopback, which holds the bundled ones.
 
@@ -50,7 +47,7 @@ beforeAll(async () => {
   standIn = await hubStandIn();
   Object.assign(process.env, { HF_ENDPOINT: standIn.endpoint, HF_TOKEN: TOKEN, HF_HUB_CACHE: join(folder, "cache") });
   delete process.env.HF_HUB_OFFLINE;
-  await writeTinyModel(local);
+  await writeTinyModel(local, join(root, "assets/models/animals-32"));
   // The variant is told apart by its numbers: each is half as large.
   const { tensors } = await readWeights(join(local, unetFile));
   const halved = Object.entries(tensors).map(([name, { shape, data }]) => [
@@ -79,45 +76,6 @@ const config = (...set: string[]): Promise<RunConfig> =>
     },
     set: [...short, "prompts=[a cat]", "finetune.rank=2", "objective.kind=ddpo", ...set],
   });
-
-/** A folder of a network of a few hundred weights. */
-async function writeTinyModel(path: string): Promise<void> {
-  const rng = new Rng(1);
-  const unet = parseUNetConfig({
-    sample_size: 16,
-    in_channels: 12,
-    out_channels: 12,
-    down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D"],
-    up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D"],
-    block_out_channels: [4, 8],
-    layers_per_block: 1,
-    cross_attention_dim: 6,
-    attention_head_dim: 2,
-    norm_num_groups: 2,
-  });
-  const text = parseClipTextConfig({
-    vocab_size: 701,
-    hidden_size: 6,
-    intermediate_size: 8,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    max_position_embeddings: 8,
-  });
-  await writeDiffusersFolder(path, {
-    unet: { config: { ...unet }, weights: initialize(unetSpecs(unet), rng) },
-    textEncoder: { config: { ...text }, weights: initialize(clipTextSpecs(text), rng) },
-    scheduler: {
-      _class_name: "DDPMScheduler",
-      num_train_timesteps: 1000,
-      beta_schedule: "squaredcos_cap_v2",
-      beta_start: 1e-4,
-      beta_end: 0.02,
-      prediction_type: "v_prediction",
-    },
-    codec: { _class_name: "PixelUnshuffle", factor: 2 },
-    tokenizer: join(root, "assets/models/animals-32/tokenizer"),
-  });
-}
 
 describe("a model of the hub", () => {
   test("is the same as the local folder", async () => {

@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { ConfigError, type NamedArrays, Rng, ShapeError } from "../src/core/index.ts";
-import { parseUNetConfig, type UNetConfigInput, unet, unetSpecs } from "../src/models/unet.ts";
+import { parseUNetConfig, unet, unetSpecs } from "../src/models/unet.ts";
 import { asConstants, asInputs, initialize, loraSpecs, withLora } from "../src/nn/index.ts";
 import { evaluate, gradient, input, sizeOf, vjp } from "../src/tensor/index.ts";
 import { readSafetensorsFile } from "../src/weights/index.ts";
 import { relativeError } from "./tolerances.ts";
 import { stableDiffusion15 } from "./worlds/stable-diffusion.ts";
+import { tinyUNet } from "./worlds/tiny-unet.ts";
 
 const folder = new URL("./golden/unet/", import.meta.url).pathname;
 const readArrays = async (name: string) => (await readSafetensorsFile(`${folder}${name}.safetensors`)).tensors;
@@ -15,19 +16,6 @@ const shapesOf = (named: Readonly<Record<string, { shape: readonly number[] }>>)
   Object.fromEntries(Object.entries(named).map(([name, { shape }]) => [name, shape]));
 const feedsOf = (prefix: string, arrays: NamedArrays) =>
   Object.fromEntries(Object.entries(arrays).map(([name, { data }]) => [prefix + name, data]));
-
-const tiny: UNetConfigInput = {
-  sample_size: 4,
-  in_channels: 2,
-  out_channels: 2,
-  down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D"],
-  up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D"],
-  block_out_channels: [4, 8],
-  layers_per_block: 1,
-  cross_attention_dim: 3,
-  attention_head_dim: 2,
-  norm_num_groups: 2,
-};
 
 describe.each(["mixed", "linear-projection"])("against diffusers: %s", (name) => {
   test("parameter names and shapes", async () => {
@@ -60,7 +48,7 @@ test("Stable Diffusion 1.5 has 859,520,964 parameters, and 1,594,368 in a rank-8
 });
 
 describe("derivatives", () => {
-  const config = parseUNetConfig(tiny);
+  const config = parseUNetConfig(tinyUNet);
   const weights = initialize(unetSpecs(config), new Rng(3));
   const rng = new Rng(4);
   const feeds = {
@@ -121,7 +109,7 @@ describe("derivatives", () => {
 });
 
 describe("what is not supported is refused", () => {
-  const refusal = (change: object) => () => parseUNetConfig({ ...tiny, ...change });
+  const refusal = (change: object) => () => parseUNetConfig({ ...tinyUNet, ...change });
   test.each([
     [{ down_block_types: ["AttnDownBlock2D", "DownBlock2D"] }, /down_block_types\.0/],
     [{ up_block_types: ["UpBlock2D"] }, /up_block_types: needs one entry per level/],
@@ -136,7 +124,7 @@ describe("what is not supported is refused", () => {
   });
 
   test("sides that cannot be halved, and a target without a match", () => {
-    const config = parseUNetConfig(tiny);
+    const config = parseUNetConfig(tinyUNet);
     const weights = initialize(unetSpecs(config), new Rng(0));
     const at = (side: number) => () =>
       unet(asConstants(weights), config, input("x", [1, 2, side, 4]), input("t", [1]), input("text", [1, 2, 3]));

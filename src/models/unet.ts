@@ -12,18 +12,21 @@ import {
 import { checkpoint, concat, constant, showShape, type Tensor, upsample2x } from "../tensor/index.ts";
 import { resnet, resnetSpecs, transformer, transformerSpecs } from "./unet-blocks.ts";
 import type { UNetConfig } from "./unet-config.ts";
-import { type BlockLayout, unetLayout } from "./unet-layout.ts";
+import { type BlockLayout, type TransformerLayout, unetLayout } from "./unet-layout.ts";
 
 export { parseUNetConfig, type UNetConfig, type UNetConfigInput } from "./unet-config.ts";
 
-/** Parameters of diffusers' `UNet2DConditionModel`, under its names. */
-export function unetSpecs(config: UNetConfig): ParamSpecs {
+/** Parameters of diffusers' `UNet2DConditionModel`, under its names; another kind of attention has others. */
+export function unetSpecs(
+  config: UNetConfig,
+  attentionSpecs = (name: string, sizes: TransformerLayout) => transformerSpecs(name, config, sizes),
+): ParamSpecs {
   const layout = unetLayout(config);
   const widths = config.block_out_channels;
   const [first, last] = [widths[0]!, widths[widths.length - 1]!];
   const block = (name: string, { resnets, transformer, resamples }: BlockLayout, sampler: string): ParamSpecs[] => [
     ...resnets.map((sizes, j) => resnetSpecs(`${name}.resnets.${j}`, sizes, layout.time)),
-    ...resnets.map((_, j) => (transformer ? transformerSpecs(`${name}.attentions.${j}`, config, transformer) : {})),
+    ...resnets.map((_, j) => (transformer ? attentionSpecs(`${name}.attentions.${j}`, transformer) : {})),
     resamples ? convSpecs(`${name}.${sampler}.0.conv`, resnets[0]!.outputs, resnets[0]!.outputs, 3) : {},
   ];
   return Object.assign(
@@ -33,7 +36,7 @@ export function unetSpecs(config: UNetConfig): ParamSpecs {
     linearSpecs("time_embedding.linear_2", layout.time, layout.time),
     ...layout.down.flatMap((sizes, i) => block(`down_blocks.${i}`, sizes, "downsamplers")),
     resnetSpecs("mid_block.resnets.0", { inputs: last, outputs: last }, layout.time),
-    transformerSpecs("mid_block.attentions.0", config, layout.middle),
+    attentionSpecs("mid_block.attentions.0", layout.middle),
     resnetSpecs("mid_block.resnets.1", { inputs: last, outputs: last }, layout.time),
     ...layout.up.flatMap((sizes, i) => block(`up_blocks.${i}`, sizes, "upsamplers")),
     normSpecs("conv_norm_out", first),
@@ -62,12 +65,28 @@ export function unet(
   { gradientCheckpointing = false }: UNetOptions = {},
 ): Tensor {
   checkShapes(config, x, t, text);
-  const layout = unetLayout(config);
   const time = timeEmbedding(params, config.block_out_channels[0]!, t);
   const keep = gradientCheckpointing ? checkpoint : (fn: (h: Tensor, given: Tensor) => Tensor) => fn;
-  const residual = (name: string, h: Tensor) => keep((h, time) => resnet(params, name, config, h, time))(h, time);
-  const attentive = (name: string, heads: number, h: Tensor) =>
-    keep((h, text) => transformer(params, name, config, heads, h, text))(h, text);
+  return throughUNet(params, config, x, {
+    residual: (name, h) => keep((h, time) => resnet(params, name, config, h, time))(h, time),
+    attentive: (name, heads, h) => keep((h, text) => transformer(params, name, config, heads, h, text))(h, text),
+  });
+}
+
+/** What a U-Net does between its resamplings: a resnet, and an attention after it where a block has one. [B,C,H,W] each */
+export interface UNetStages {
+  residual(name: string, h: Tensor): Tensor;
+  attentive(name: string, heads: number, h: Tensor): Tensor;
+}
+
+/** The way down, the middle and the way up with what the way down left behind: x [B,C,H,W] → [B,out,H,W]. */
+export function throughUNet(
+  params: Params,
+  config: UNetConfig,
+  x: Tensor,
+  { residual, attentive }: UNetStages,
+): Tensor {
+  const layout = unetLayout(config);
   /** Resnet j of a block, then its transformer. */
   const stage = (name: string, sizes: BlockLayout, j: number, h: Tensor): Tensor => {
     const out = residual(`${name}.resnets.${j}`, h);

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { gaussian } from "../diffusion/index.ts";
-import { logFlow } from "./log-flow.ts";
+import { balanceTerms } from "./detailed-balance.ts";
 import { defineObjective } from "./objective.ts";
 import { proximal, proximalLoss, proximalRefusal } from "./proximal.ts";
 
@@ -36,11 +35,8 @@ export const dagDb = defineObjective<Options>({
     ...(proximal > 0 ? (["old-output"] as const) : []),
   ],
   losses(batch, { beta, proximal }) {
-    const at = (end: "state" | "next") => logFlow(batch[end], batch.reward, { beta, attenuation: "none" });
-    const { state, next, sigma, noising } = batch;
-    const forward = gaussian.logProb(next.x, state.policy.mean, sigma);
-    const backward = gaussian.logProb(state.x, next.x.mul(noising.scale), noising.std);
-    const balance = forward.add(at("state")).sub(backward).sub(at("next")).square().mean();
+    const { flow, forward, backward, flowNext } = balanceTerms(batch, beta);
+    const balance = forward.add(flow).sub(backward).sub(flowNext).square().mean();
     const pull = proximal > 0 && { proximal: proximalLoss(batch, proximal) };
     return { policy: { balance, ...pull }, flow: { balance } };
   },

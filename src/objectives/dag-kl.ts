@@ -1,9 +1,8 @@
 import { z } from "zod";
 import { ConfigError } from "../core/errors.ts";
-import { gaussian } from "../diffusion/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { clippedSurrogate } from "./clipped-surrogate.ts";
-import { logFlow } from "./log-flow.ts";
+import { balanceTerms } from "./detailed-balance.ts";
 import { defineObjective } from "./objective.ts";
 
 const options = z.strictObject({
@@ -34,11 +33,9 @@ export const dagKl = defineObjective<Options>({
   transitions: "all",
   needs: () => ["reference", "reward-gradient", "flow", "memoryless-chain"],
   losses(batch, { beta, clip }) {
-    const at = (end: "state" | "next") => logFlow(batch[end], batch.reward, { beta, attenuation: "none" });
-    const { state, next, sigma, noising, logProb, oldLogProb } = batch;
-    const forward = gaussian.logProb(next.x, state.policy.mean, sigma).stopGradient();
-    const backward = gaussian.logProb(state.x, next.x.mul(noising.scale), noising.std);
-    const delta = at("next").add(backward).sub(forward).sub(at("state"));
+    const { logProb, oldLogProb } = batch;
+    const { flow, forward, backward, flowNext } = balanceTerms(batch, beta);
+    const delta = flowNext.add(backward).sub(forward.stopGradient()).sub(flow);
     const advantage = relativeToOthers(delta.stopGradient());
     return {
       policy: { surrogate: clippedSurrogate({ advantage, logProb, oldLogProb }, clip) },

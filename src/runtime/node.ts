@@ -1,11 +1,11 @@
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { emitOnnx, type ValueInfo } from "../onnx/index.ts";
+import { emitOnnx } from "../onnx/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { feedFor } from "./feeds.ts";
+import { feeder, type ToValue } from "./feeds.ts";
 import { checkProvider, refuseAbsent } from "./node-providers.ts";
 import { type NodeProvider, operatorsOf } from "./providers.ts";
 import { allocate } from "./results.ts";
-import type { Program, Runtime, Values } from "./runtime.ts";
+import type { Program, Runtime } from "./runtime.ts";
 import { checkWeightFiles, mappingSettings } from "./weight-files.ts";
 
 export interface NodeRuntimeOptions {
@@ -59,25 +59,19 @@ async function openProgram(
   const fetches = Object.fromEntries(
     Object.entries({ ...floats, ...integers }).map(([name, data]) => [name, ortTensor(data, model.outputs[name]!)]),
   );
-  const zero = model.zero === undefined ? {} : { [model.zero]: new OrtTensor("float32", Float32Array.of(0), []) };
-
-  const toFeed = (feeds: Values) =>
-    Object.fromEntries(
-      Object.entries(model.inputs).map(([name, info]) => [name, ortTensor(feedFor(name, info, feeds), info)]),
-    );
+  const toFeeds = feeder(model, ortTensor);
 
   return {
     inputs: model.inputs,
     outputs: model.outputs,
     integers,
     async run(feeds) {
-      await session.run({ ...toFeed(feeds), ...zero }, fetches);
+      await session.run(toFeeds(feeds), fetches);
       return floats;
     },
     release: () => session.release(),
   };
 }
 
-/** Shares the memory of `data`, whose type must be that of the value. */
-const ortTensor = (data: Float32Array | Int32Array, { shape, dtype }: ValueInfo): OrtTensor =>
+const ortTensor: ToValue<OrtTensor> = (data, { shape, dtype }) =>
   new OrtTensor(dtype, data as Float32Array, [...shape]);

@@ -1,11 +1,11 @@
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-web/webgpu";
 import { ConfigError } from "../core/errors.ts";
-import { emitOnnx, type ValueInfo } from "../onnx/index.ts";
+import { emitOnnx } from "../onnx/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { feedFor } from "./feeds.ts";
+import { feeder, type ToValue } from "./feeds.ts";
 import { operatorsOf, type WebProvider, webProviders } from "./providers.ts";
 import { allocate } from "./results.ts";
-import type { Program, Runtime, Values } from "./runtime.ts";
+import type { Program, Runtime } from "./runtime.ts";
 
 export interface WebRuntimeOptions {
   /** What runs the operators: the processor, or a graphics card, with the CPU for operators that it lacks. Default "wasm". */
@@ -91,20 +91,16 @@ async function openProgram(
   });
   const { floats, integers } = allocate(model.outputs);
   const results = { ...floats, ...integers };
-  const ortTensor = (data: Float32Array | Int32Array, { shape, dtype }: ValueInfo): OrtTensor =>
+  const ortTensor: ToValue<OrtTensor> = (data, { shape, dtype }) =>
     new ort.Tensor(dtype, data as Float32Array, [...shape]);
-  const zero = model.zero === undefined ? {} : { [model.zero]: new ort.Tensor("float32", Float32Array.of(0), []) };
-  const toFeed = (feeds: Values) =>
-    Object.fromEntries(
-      Object.entries(model.inputs).map(([name, info]) => [name, ortTensor(feedFor(name, info, feeds), info)]),
-    );
+  const toFeeds = feeder(model, ortTensor);
 
   return {
     inputs: model.inputs,
     outputs: model.outputs,
     integers,
     async run(feeds) {
-      const values = await session.run({ ...toFeed(feeds), ...zero });
+      const values = await session.run(toFeeds(feeds));
       for (const [name, result] of Object.entries(results)) result.set(values[name]!.data as Float32Array);
       return floats;
     },

@@ -4,19 +4,9 @@ import { asInputs, initialize } from "../../src/nn/index.ts";
 import { type NodeProvider, nodeRuntime } from "../../src/runtime/node.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { input, vjp } from "../../src/tensor/index.ts";
+import { tinyUNet } from "./tiny-unet.ts";
 
-const config = parseUNetConfig({
-  sample_size: 4,
-  in_channels: 2,
-  out_channels: 2,
-  down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D"],
-  up_block_types: ["CrossAttnUpBlock2D", "UpBlock2D"],
-  block_out_channels: [4, 8],
-  layers_per_block: 1,
-  cross_attention_dim: 3,
-  attention_head_dim: 2,
-  norm_num_groups: 2,
-});
+const config = parseUNetConfig(tinyUNet);
 
 /**
  * Output of a reduced U-Net and its gradient by x, the text and every parameter, on a provider and on the CPU: the largest

@@ -43,6 +43,20 @@ describe("energy distance", () => {
     expect(values.filter((v) => v < 0).length).toBeGreaterThan(15);
   });
 
+  test.each([
+    ["of different laws is its spread over samples", 1, 0.75, 1.35],
+    ["of equal laws is no smaller than its spread", 0, 0.9, 3],
+  ])("its bootstrap error %s", (_, shift, least, most) => {
+    const drawn = Array.from({ length: 60 }, (_, k) =>
+      energyDistance(normal(800, 300 + 2 * k), normal(800, 301 + 2 * k, shift), 2),
+    );
+    const mean = drawn.reduce((sum, { value }) => sum + value, 0) / drawn.length;
+    const std = Math.sqrt(drawn.reduce((sum, { value }) => sum + (value - mean) ** 2, 0) / (drawn.length - 1));
+    const error = drawn.reduce((sum, d) => sum + d.error, 0) / drawn.length;
+    expect(error / std).toBeGreaterThan(least);
+    expect(error / std).toBeLessThan(most);
+  });
+
   test("is the plain double sum, in any dimension", () => {
     const [n, m, D] = [7, 5, 3];
     const [x, y] = [normal(n * D, 1), normal(m * D, 2, 0.5)];

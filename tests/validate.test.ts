@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { NonFiniteError } from "../src/core/errors.ts";
 import { packagePath } from "../src/core/package-root.ts";
+import { plainMethods, readMethods } from "../src/evaluate/methods.ts";
 import { trainPlanned, type ValidateOptions, validate } from "../src/evaluate/validate.ts";
 import type { PlannedRun } from "../src/evaluate/validation-plan.ts";
 import { leastEss, type MethodResult, type WorldResult } from "../src/evaluate/validation-result.ts";
@@ -28,10 +29,15 @@ function world(name: string, more: string, replaced: [from: string | RegExp, to:
   return path;
 }
 
-async function all(options: Partial<ValidateOptions> & Pick<ValidateOptions, "worlds" | "train">) {
+type Some = Partial<Omit<ValidateOptions, "methods">> & { methods?: string[] };
+
+async function all({
+  methods = ["residual-nabla-db", "ddpo"],
+  ...options
+}: Some & Pick<ValidateOptions, "worlds" | "train">) {
   const results: WorldResult[] = [];
-  const methods = ["residual-nabla-db", "ddpo"];
-  for await (const result of validate({ methods, seeds: [0], out: join(folder, "out"), ...options })) {
+  const plan = { methods: plainMethods(methods), seeds: [0], out: join(folder, "out") };
+  for await (const result of validate({ ...plan, ...options })) {
     results.push(result);
   }
   return results;
@@ -41,6 +47,7 @@ const reference = (meanReward: number): ExactReference => ({
   meanReward,
   modeTV: 0.25,
   energyDistance: 0.5,
+  energyDistanceError: 0.01,
   withinStdRatio: 1,
 });
 
@@ -116,19 +123,71 @@ describe("a world with made-up runs", () => {
       "",
       "7 updates, beta 1, seeds 0, 1, 2; mean ± standard deviation over seeds.",
       "",
-      "|  | mean reward | mode TV | energy distance | within-mode std / exact |",
-      "| --- | ---: | ---: | ---: | ---: |",
-      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |",
-      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |",
-      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |",
-      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 |",
-      "| flow-grpo | diverged |  |  |  |",
+      "|  | mean reward | mode TV | energy distance | within-mode std / exact | 95 % of the energy distance | reached |",
+      "| --- | ---: | ---: | ---: | ---: | --- | --- |",
+      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |",
+      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |",
+      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |  |  |",
+      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 | 0.4804 to 0.5196 | yes |",
+      "| flow-grpo | diverged |  |  |  |  |  |",
     ]);
-    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |");
+    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |  |  |");
     expect(lines).toContain("- flow-grpo, seed 2, diverged: a loss is NaN (seed 2)");
     expect(lines.find((line) => line.startsWith("- adjoint-matching"))).toMatch(/does not fit: .*forgets its start/);
     expect(validationDocument([result, result]).match(/^## eta$/gm)).toHaveLength(2);
   });
+});
+
+test("the target is reached within 0.004 of the tilted sampler, or of 0 where that has collapsed", async () => {
+  const reached = async (energyDistance: number, ess: number) => {
+    const { exact, ...rest } = summary(-1, ess);
+    const floor = { ...exact!.floor, energyDistance: 0.01 };
+    const train = async () => ({ ...rest, exact: { ...exact!, floor, energyDistance } });
+    const [result] = await all({ worlds: [world("reached", "")], methods: ["ddpo"], train });
+    return (result!.methods[0] as MethodResult).reached;
+  };
+  expect(await reached(0.0139, leastEss)).toBe(true);
+  expect(await reached(0.0141, leastEss)).toBe(false);
+  expect(await reached(0.0139, 1)).toBe(false);
+  expect(await reached(0.0039, 1)).toBe(true);
+});
+
+test("a file of variants sets objective, training and sampler, and keeps the world's beta", async () => {
+  const file = join(folder, "methods-file.yaml");
+  writeFileSync(
+    file,
+    `methods:
+  lambda-0.8: { objective: { kind: residual-nabla-db, lambda: 0.8 } }
+  twice: { objective: { kind: adjoint-matching }, train: { updates: 14 }, sampler: { steps: 10 } }
+`,
+  );
+  const runs: PlannedRun[] = [];
+  const train = async (run: PlannedRun) => {
+    runs.push(run);
+    return summary(-1, 500);
+  };
+  const options = { seeds: [0], out: join(folder, "variants"), updates: 7, train };
+  const path = world("variants", "", ["beta: 1", "beta: 2"]);
+  const validation = validate({ worlds: [path], methods: await readMethods(file), ...options });
+  for await (const { methods } of validation) expect(methods.map((m) => m.method)).toEqual(["lambda-0.8", "twice"]);
+  expect(runs.map(({ config }) => config.objective)).toMatchObject([
+    { kind: "residual-nabla-db", lambda: 0.8, beta: 2 },
+    { kind: "adjoint-matching", beta: 2 },
+  ]);
+  expect(runs.map(({ config }) => [config.train.updates, config.sampler.steps])).toEqual([
+    [7, 20],
+    [14, 10],
+  ]);
+});
+
+test.each([
+  ["a: 1", /methods/],
+  ["methods: { ../out: { objective: { kind: ddpo } } }", /a name is a folder too/],
+  ["methods: { a: { objective: { kind: ddpo }, evaluate: {} } }", /evaluate: unknown key/],
+])("a file of variants is refused: %s", async (text, message) => {
+  const file = join(folder, "bad.yaml");
+  writeFileSync(file, text);
+  await expect(readMethods(file)).rejects.toThrow(message);
 });
 
 describe("the tilted sampler", () => {
@@ -141,7 +200,7 @@ describe("the tilted sampler", () => {
   test("with too few effective samples is marked, without numbers", async () => {
     const { row, collapsed } = await tilted(leastEss - 0.5);
     expect(collapsed).toBe(true);
-    expect(row).toMatch(/\| collapsed \| {2}\| {2}\| {2}\|$/);
+    expect(row).toMatch(/\| collapsed \| {2}\| {2}\| {2}\| {2}\| {2}\|$/);
     expect((await tilted(leastEss)).collapsed).toBe(false);
   });
 
@@ -190,7 +249,7 @@ test("groups that trajectories do not fill are a reason, not an error", async ()
 });
 
 describe("refused before the first run", () => {
-  test.each<[string, () => Partial<ValidateOptions>, RegExp]>([
+  test.each<[string, () => Some, RegExp]>([
     ["an unknown method", () => ({ methods: ["dppo"] }), /did you mean "ddpo"/],
     ["two worlds of one name", () => ({ worlds: [world("same", ""), world("same", "")] }), /two are called "same"/],
     [

@@ -2,11 +2,11 @@ import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { packagePath } from "../core/package-root.ts";
+import { plainMethods, readMethods } from "../evaluate/methods.ts";
 import { trainPlanned, validate } from "../evaluate/validate.ts";
 import type { PlannedRun } from "../evaluate/validation-plan.ts";
 import { leastEss, type WorldResult } from "../evaluate/validation-result.ts";
 import { validationDocument, worldSection } from "../evaluate/validation-table.ts";
-import { objectiveKinds } from "../objectives/kinds.ts";
 import { writeReport } from "../report/index.ts";
 import { type RunSummary, writeFileAtomic, writeJsonAtomic } from "../run/index.ts";
 import { wholeNumber } from "./arguments.ts";
@@ -42,7 +42,11 @@ export function addValidate(cli: Cli): void {
     )
     .argument("[worlds...]", "YAML files; default: all of configs/worlds that ship")
     .option("--out <dir>", "folder of the runs, validate.md and validate.json", "runs/validate")
-    .option("--methods <kinds>", "kinds of objectives, separated by commas; default: all", words)
+    .option(
+      "--methods <kinds>",
+      "kinds of objectives, separated by commas, or a YAML file of variants such as configs/studies/lambda.yaml; default: all objectives",
+      words,
+    )
     .option("--seeds <list>", "seeds of the training, separated by commas; default: 0,1,2", seedList)
     .option("--updates <n>", "updates of each run; default: the world's", wholeNumber(1))
     .option(
@@ -66,7 +70,7 @@ Examples:
       const results: WorldResult[] = [];
       const validation = validate({
         worlds: paths.length > 0 ? paths : shipped,
-        methods: flags.methods ?? given?.methods ?? objectiveKinds.map(({ kind }) => kind),
+        methods: await methodsOf(flags.methods ?? given?.methods),
         seeds: flags.seeds ?? given?.seeds ?? [0, 1, 2],
         updates: flags.updates ?? given?.updates,
         imagesPerPrompt: given?.imagesPerPrompt,
@@ -84,6 +88,10 @@ Examples:
       if (flags.json) process.stdout.write(`${JSON.stringify({ worlds: results }, null, 2)}\n`);
     });
 }
+
+/** Kinds of objectives, or the variants of one file. */
+const methodsOf = (words: string[] | undefined) =>
+  words?.length === 1 && /\.ya?ml$/.test(words[0]!) ? readMethods(words[0]!) : plainMethods(words);
 
 async function shippedWorlds(): Promise<string[]> {
   const names = await readdir(packagePath("configs/worlds"));

@@ -12,7 +12,7 @@ import {
 import type { Measurement } from "../metrics/metric.ts";
 import { neighbours } from "../metrics/neighbours.ts";
 import { noReward } from "../rewards/no-reward.ts";
-import type { ExactReference, ExactSummary, ModelSummary } from "../run/index.ts";
+import type { ExactSummary, ModelSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { exactOfRun } from "./exact-of-run.ts";
 import { openJudges } from "./judges.ts";
@@ -20,6 +20,7 @@ import { type Measured, measureModel, measuringBlock } from "./measure.ts";
 import type { OpenedModel } from "./open-model.ts";
 import { measuredBeta } from "./path-summary.ts";
 import { type TiltedReference, tiltedReference } from "./tilted.ts";
+import type { ExactMeasure } from "./validation-result.ts";
 
 export interface EvaluateOptions {
   imagesPerPrompt: number;
@@ -113,7 +114,7 @@ function priorMetrics(policy: Features, reference: Features, paired: Features, i
 }
 
 function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedMetric> {
-  const four = (key: keyof ExactReference) => ({
+  const four = (key: ExactMeasure) => ({
     value: exact[key],
     n,
     floor: exact.floor[key],
@@ -123,7 +124,10 @@ function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedM
   return {
     meanReward: four("meanReward"),
     modeTV: four("modeTV"),
-    energyDistance: four("energyDistance"),
+    energyDistance: {
+      ...four("energyDistance"),
+      ...(exact.energyDistanceError !== undefined && { error: exact.energyDistanceError }),
+    },
     withinStdRatio: four("withinStdRatio"),
     elbo: { value: exact.elbo, n },
     importanceEss: { value: exact.importanceEss, n },

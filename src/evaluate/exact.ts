@@ -1,7 +1,7 @@
 import { effectiveSampleSize, systematicResample } from "../core/importance.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
-import { meanDistance } from "../metrics/energy-distance.ts";
+import { pairsWithin } from "../metrics/grouped-pairs.ts";
 import { energyDistance, modeTv } from "../metrics/index.ts";
 import { pooledStd } from "../metrics/within-std.ts";
 import { type ExactReward, exactTarget, rewardAt } from "../models/exact-target.ts";
@@ -16,7 +16,7 @@ import { samplePolicy } from "./sample-policy.ts";
 import { modesOf, type TargetModes } from "./target-modes.ts";
 
 /** Samples behind every exact measure, per prompt. */
-const LEAST_SAMPLES = 6000;
+const LEAST_SAMPLES = 10_000;
 
 export interface ExactOptions {
   beta: number;
@@ -111,14 +111,18 @@ async function measurePrompt(
 
 /** Compares points with samples of the target; what these alone decide is computed once. */
 function comparer(samples: Float64Array, { centers, weights }: TargetModes, reward: ExactReward, dimension: number) {
-  const spread = meanDistance(samples, dimension);
+  const within = pairsWithin(samples, dimension);
   const width = pooledStd(samples, centers);
-  return (points: Points): ExactReference => ({
-    meanReward: mean(rewardsOf(points, reward, dimension)),
-    modeTV: modeTv(points, centers, weights).value,
-    energyDistance: energyDistance(points, samples, dimension, spread).value,
-    withinStdRatio: pooledStd(points, centers) / width,
-  });
+  return (points: Points): ExactReference => {
+    const distance = energyDistance(points, samples, dimension, within);
+    return {
+      meanReward: mean(rewardsOf(points, reward, dimension)),
+      modeTV: modeTv(points, centers, weights).value,
+      energyDistance: distance.value,
+      energyDistanceError: distance.error,
+      withinStdRatio: pooledStd(points, centers) / width,
+    };
+  };
 }
 
 const last = ({ states }: Trajectories) => states[states.length - 1]!;
@@ -137,6 +141,8 @@ function average(all: readonly Measures[]): Measures {
     meanReward: over((m) => pick(m).meanReward),
     modeTV: over((m) => pick(m).modeTV),
     energyDistance: over((m) => pick(m).energyDistance),
+    // prompts are independent: the variance of their mean is the mean variance over their number
+    energyDistanceError: Math.sqrt(over((m) => pick(m).energyDistanceError! ** 2) / all.length),
     withinStdRatio: over((m) => pick(m).withinStdRatio),
   });
   return {

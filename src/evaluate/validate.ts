@@ -30,14 +30,15 @@ export async function* validate({ train, ...plan }: ValidateOptions): AsyncGener
       outcomes.set(method, ofMethod);
     }
     const finished = [...outcomes.values()].flat().find((outcome) => "exact" in outcome);
+    const references = finished && worldReferences(finished.exact);
     yield {
       world,
       updates,
       beta,
       seeds: plan.seeds,
-      ...(finished && { references: worldReferences(finished.exact) }),
+      ...(references && { references }),
       methods: methods.map(({ method, refused }) =>
-        refused === undefined ? methodResult(method, outcomes.get(method)!) : { method, refused },
+        refused === undefined ? methodResult(method, outcomes.get(method)!, references) : { method, refused },
       ),
     };
   }

@@ -1,23 +1,23 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { kindOf } from "../core/config.ts";
+import { kindOf, mergeConfig } from "../core/config.ts";
 import { ConfigError } from "../core/errors.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { differingKeys, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
 import { type RunConfig, readConfig } from "../train/config.ts";
 import { prepare, prepareSampling, rewardsByPrompt } from "../train/prepare.ts";
+import type { Method } from "./methods.ts";
 
 export interface PlanOptions {
   /** Configuration files of exact worlds; a world goes by the name of its file. */
   worlds: readonly string[];
-  /** Kinds of objectives, each with the options of its defaults and the beta of the world; the world's own as it stands there. */
-  methods: readonly string[];
+  methods: readonly Method[];
   /** Seeds of the training; the evaluation has that of the world. */
   seeds: readonly number[];
   /** Default: those of the world. */
   updates?: number | undefined;
-  /** Samples of what is measured before and after a run. Default: the world's; the exact measures never rest on fewer than 6,000. */
+  /** Samples of what is measured before and after a run. Default: the world's; the exact measures never rest on fewer than 10,000. */
   imagesPerPrompt?: number | undefined;
   /** Folder of the run directories WORLD/METHOD/seed-K. */
   out: string;
@@ -50,7 +50,7 @@ export interface PlannedWorld {
  */
 export async function planValidation(options: PlanOptions): Promise<PlannedWorld[]> {
   const { worlds, methods, seeds, out } = options;
-  for (const method of methods) kindOf("objective", objectiveKinds, { kind: method });
+  for (const { set } of methods) kindOf("objective", objectiveKinds, set.objective);
   const names = worlds.map((path) => basename(path).replace(/\.ya?ml$/, ""));
   const twice = names.find((name, k) => names.indexOf(name) < k);
   if (twice !== undefined) {
@@ -64,18 +64,18 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
     for (const method of methods) {
       const found = await configOf(path, base, method);
       if (typeof found === "string") {
-        rows.push({ method, runs: [], refused: found });
+        rows.push({ method: method.name, runs: [], refused: found });
         continue;
       }
       const runs = seeds.map((seed) => ({
         world,
-        method,
+        method: method.name,
         seed,
-        path: join(out, world, method, `seed-${seed}`),
+        path: join(out, world, method.name, `seed-${seed}`),
         config: { ...found, train: { ...found.train, seed } },
       }));
       for (const run of runs) await finishedSummary(run);
-      rows.push({ method, runs });
+      rows.push({ method: method.name, runs });
     }
     planned.push({ world, updates: base.train.updates, beta: betaOf(base), methods: rows });
   }
@@ -113,19 +113,20 @@ async function readWorld(path: string, { updates, imagesPerPrompt }: PlanOptions
 }
 
 /** The world's configuration with another method, or why the method does not fit it. */
-async function configOf(path: string, base: RunConfig, method: string): Promise<RunConfig | string> {
+async function configOf(path: string, base: RunConfig, { set }: Method): Promise<RunConfig | string> {
   const beta = betaOf(base);
-  const [kind] = kindOf("objective", objectiveKinds, { kind: method });
+  const [kind] = kindOf("objective", objectiveKinds, set.objective);
   const takesBeta = "beta" in (z.toJSONSchema(kind.options, { io: "input", unrepresentable: "any" }).properties ?? {});
   if (!takesBeta && beta !== 1) {
-    return `${method} has no beta, so that its runs are measured against the target of beta 1, not of ${beta}.`;
+    return `${kind.kind} has no beta, so that its runs are measured against the target of beta 1, not of ${beta}.`;
   }
-  const objective = { kind: method, ...(takesBeta && { beta }) };
   const { train, evaluate } = base;
+  const objective = { ...set.objective, ...(takesBeta && { beta }) };
   try {
-    const config = await readConfig(path, { named: { objective, train, evaluate } });
+    const config = await readConfig(path, { named: mergeConfig({ train, evaluate }, { ...set, objective }) });
     const { priorStrength = 1 } = config.objective as { priorStrength?: number };
-    if (priorStrength !== 1) return `with priorStrength ${priorStrength} the target of ${method} has no closed form.`;
+    if (priorStrength !== 1)
+      return `with priorStrength ${priorStrength} the target of ${kind.kind} has no closed form.`;
     await prepare(config);
     return config;
   } catch (error) {

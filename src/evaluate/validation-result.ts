@@ -19,6 +19,10 @@ export interface MethodResult {
   readonly diverged: readonly { readonly seed: number; readonly reason: string }[];
   /** Of the seeds that reached the end; absent when none did. */
   readonly measures?: Readonly<Record<ExactMeasure, Spread>>;
+  /** Where the energy distance of one seed lies, with 95 %: its mean over seeds ± 1.96 bootstrap standard errors. */
+  readonly interval?: readonly [low: number, high: number];
+  /** Whether that mean is at most `reachedWithin` above the tilted sampler's, or above 0 where that has collapsed. */
+  readonly reached?: boolean;
 }
 
 /** A method that does not fit the world, with the reason. */
@@ -51,9 +55,20 @@ export interface WorldResult {
  */
 export const leastEss = 100;
 
-export function methodResult(method: string, outcomes: readonly Outcome[]): MethodResult {
+/** A method has reached the target when its energy distance is no more than this above the tilted sampler's. */
+export const reachedWithin = 0.004;
+
+export function methodResult(
+  method: string,
+  outcomes: readonly Outcome[],
+  references: WorldReferences | undefined,
+): MethodResult {
   const finished = outcomes.filter((outcome) => "exact" in outcome);
   const over = (measure: ExactMeasure) => spread(finished.map(({ exact }) => exact[measure]));
+  const { mean } = over("energyDistance");
+  const errors = finished.map(({ exact }) => exact.energyDistanceError ?? Number.NaN);
+  const error = Math.sqrt(spread(errors.map((e) => e ** 2)).mean);
+  const floor = !references || references.tilted.collapsed ? 0 : references.tilted.energyDistance;
   return {
     method,
     finished: finished.map(({ seed }) => seed),
@@ -65,6 +80,8 @@ export function methodResult(method: string, outcomes: readonly Outcome[]): Meth
         energyDistance: over("energyDistance"),
         withinStdRatio: over("withinStdRatio"),
       },
+      interval: [mean - 1.96 * error, mean + 1.96 * error] as const,
+      reached: mean <= Math.max(0, floor) + reachedWithin,
     }),
   };
 }

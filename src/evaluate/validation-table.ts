@@ -4,6 +4,7 @@ import {
   leastEss,
   type MethodResult,
   type RefusedMethod,
+  reachedWithin,
   type Spread,
   type WorldResult,
 } from "./validation-result.ts";
@@ -17,14 +18,14 @@ const headings: Record<(typeof exactMeasures)[number], string> = {
 
 /** The results of a validation as a Markdown document. */
 export const validationDocument = (results: readonly WorldResult[]): string =>
-  `# Validation on exact worlds\n\n${results.map(worldSection).join("\n")}`;
+  `# Validation on exact worlds\n\nReached: an energy distance of at most ${reachedWithin} above the tilted sampler's, or above 0 where that has collapsed.\n\n${results.map(worldSection).join("\n")}`;
 
 /** Heading, table and notes of one world, in Markdown. */
 export function worldSection({ world, updates, beta, seeds, references, methods }: WorldResult): string {
   const several = seeds.length > 1 ? "; mean ± standard deviation over seeds" : "";
   const rows: string[][] = [
-    ["", ...exactMeasures.map((measure) => headings[measure])],
-    ["---", ...exactMeasures.map(() => "---:")],
+    ["", ...exactMeasures.map((measure) => headings[measure]), "95 % of the energy distance", "reached"],
+    ["---", ...exactMeasures.map(() => "---:"), "---", "---"],
   ];
   if (references) {
     const { pretrained, target, tilted } = references;
@@ -54,10 +55,15 @@ export function worldSection({ world, updates, beta, seeds, references, methods 
 
 function methodRow(result: MethodResult | RefusedMethod): string[] {
   if ("refused" in result) return [result.method, ...across("does not fit")];
-  const { method, measures, finished, diverged } = result;
-  if (!measures) return [method, ...across("diverged")];
+  const { method, measures, interval, reached, finished, diverged } = result;
+  if (!measures || !interval) return [method, ...across("diverged")];
   const some = diverged.length > 0 ? ` (${diverged.length} of ${finished.length + diverged.length} diverged)` : "";
-  return [`${method}${some}`, ...exactMeasures.map((measure) => spread(measures[measure]))];
+  return [
+    `${method}${some}`,
+    ...exactMeasures.map((measure) => spread(measures[measure])),
+    interval.map(number).join(" to "),
+    reached ? "yes" : "no",
+  ];
 }
 
 /** Why there are no numbers, or of some seeds only. */
@@ -66,7 +72,11 @@ function notes(result: MethodResult | RefusedMethod): string[] {
   return result.diverged.map(({ seed, reason }) => `- ${result.method}, seed ${seed}, diverged: ${oneLine(reason)}`);
 }
 
-const reference = (measures: ExactReference): string[] => exactMeasures.map((measure) => number(measures[measure]));
+const reference = (measures: ExactReference): string[] => [
+  ...exactMeasures.map((measure) => number(measures[measure])),
+  "",
+  "",
+];
 
 const spread = ({ mean, std }: Spread): string =>
   std === undefined ? number(mean) : `${number(mean)} ± ${number(std)}`;
@@ -74,6 +84,6 @@ const spread = ({ mean, std }: Spread): string =>
 /** Four decimals; a diverging run has numbers that would not fit a column. */
 const number = (value: number): string => (Math.abs(value) < 1e5 ? value.toFixed(4) : value.toExponential(2));
 
-const across = (word: string): string[] => [word, ...exactMeasures.slice(1).map(() => "")];
+const across = (word: string): string[] => [word, ...exactMeasures.slice(1).map(() => ""), "", ""];
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();

@@ -3,6 +3,8 @@ export interface Measurement {
   readonly value: number;
   /** Standard deviation over prompts, where the value is an average over them. */
   readonly std?: number;
+  /** Its standard error, where that is known from the samples alone. */
+  readonly error?: number;
   /** Samples it was measured on. */
   readonly n: number;
   /** The value of a perfect model with as many samples. */

@@ -43,6 +43,8 @@ export interface ExactReference {
   readonly meanReward: number;
   readonly modeTV: number;
   readonly energyDistance: number;
+  /** Bootstrap standard error of the energy distance; absent in runs from before it was measured. */
+  readonly energyDistanceError?: number;
   readonly withinStdRatio: number;
 }
 
@@ -101,6 +103,7 @@ const reference = z.looseObject({
   meanReward: number,
   modeTV: number,
   energyDistance: number,
+  energyDistanceError: measured,
   withinStdRatio: number,
 });
 const exact = reference.extend({

@@ -26,6 +26,13 @@ export function rowsOf(row: (i: number) => number[], indices: ArrayLike<number>)
   return Float32Array.from(Array.from(indices, row).flat());
 }
 
+/** One row for every sample of a batch that stands at the same step, [count, columns]. */
+export function repeatedRow(row: readonly number[], count: number): Float32Array {
+  const rows = new Float32Array(count * row.length);
+  for (let k = 0; k < rows.length; k += row.length) rows.set(row, k);
+  return rows;
+}
+
 /** Declares the input [B, K] and splits it into columns of shape [B, 1, …] with `rank` axes. */
 export function columnsInput<Names extends readonly string[]>(
   name: string,

@@ -3,7 +3,7 @@ import type { Model } from "../models/index.ts";
 import type { Params } from "../nn/index.ts";
 import type { Program, Runtime, Values } from "../runtime/index.ts";
 import { input, sizeOf } from "../tensor/index.ts";
-import { levelRow, rowsOf } from "./chain-columns.ts";
+import { levelRow, repeatedRow } from "./chain-columns.ts";
 import type { Conditions } from "./conditions.ts";
 import { guidedState } from "./guided-state.ts";
 
@@ -109,7 +109,7 @@ async function run(program: Program, options: ChainSamplerOptions, request: Samp
         ...fixed,
         x,
         noise: z,
-        columns: rowsOf((level) => levelRow(chain, level), new Array<number>(block).fill(i)),
+        columns: repeatedRow(levelRow(chain, i), block),
         sigma: new Float32Array(block).fill(chain.steps[i]!.sigma),
       });
       if (keepStates) {

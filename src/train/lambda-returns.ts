@@ -1,5 +1,5 @@
 import type { Program, Runtime, Values } from "../runtime/index.ts";
-import { levelRow, rowsOf } from "../sample/chain-columns.ts";
+import { levelRow, repeatedRow } from "../sample/chain-columns.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import type { Conditions } from "../sample/conditions.ts";
 import { promptFeaturesOf } from "../sample/image-scorer.ts";
@@ -69,7 +69,7 @@ export async function lambdaReturns(
       rows.forEach((k, b) => {
         x.set(states[level]!.subarray(k * size, (k + 1) * size), b * size);
       });
-      const columns = rowsOf((i) => levelRow(chain, i), new Array<number>(block).fill(level));
+      const columns = repeatedRow(levelRow(chain, level), block);
       const feeds: Values = { ...fixed, x, "x.columns": columns, ...(adjoint && { adjoint }) };
       return program.run(Object.fromEntries(Object.keys(program.inputs).map((name) => [name, feeds[name]!])));
     };

@@ -1,5 +1,5 @@
 import type { Path, PathStep } from "../objectives/index.ts";
-import { levelColumns, levelRow, rowsOf } from "../sample/chain-columns.ts";
+import { levelColumns, levelRow, repeatedRow } from "../sample/chain-columns.ts";
 import { constant, input, type Tensor } from "../tensor/index.ts";
 import { lazy } from "./lazy.ts";
 import { stateAt, type TransitionGraphOptions } from "./state-graph.ts";
@@ -21,10 +21,7 @@ export function pathGraph(options: TransitionGraphOptions): Path {
   for (let i = from; i < chain.T; i++) {
     // the first state is an input and has no gradient to cut
     if (i > from && i < below) x = cutWhere(input("path.start", [batch], "int32").equal(constantStep(i, batch)), x);
-    const columns = constant(
-      rowsOf((level) => levelRow(chain, level), new Array<number>(batch).fill(i)),
-      [batch, levelColumns.length],
-    );
+    const columns = constant(repeatedRow(levelRow(chain, i), batch), [batch, levelColumns.length]);
     // on a path of several steps the activations of one step at a time are in memory
     const state = stateAt(options, x, columns, { recompute: length > 1 });
     const { d2, sigma } = chain.steps[i]!;

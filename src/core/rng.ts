@@ -160,7 +160,7 @@ export class Rng {
     checkCounter("number of elements", n);
     checkCounter("sample", sample);
     checkCounter("step", step);
-    const words = new Uint32Array(4 * CHUNK_BLOCKS);
+    const words = new Uint32Array(4 * Math.min(CHUNK_BLOCKS, Math.ceil(n / 4)));
     for (let start = 0; start < n; start += words.length) {
       const count = Math.min(words.length, n - start);
       const blocks = Math.ceil(count / 4);

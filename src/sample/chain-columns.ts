@@ -23,7 +23,10 @@ export function transitionRow(chain: Chain, i: number): number[] {
 
 /** Rows for the step indices of a batch, [B, columns]. */
 export function rowsOf(row: (i: number) => number[], indices: ArrayLike<number>): Float32Array {
-  return Float32Array.from(Array.from(indices, row).flat());
+  const columns = indices.length > 0 ? row(indices[0]!).length : 0;
+  const rows = new Float32Array(indices.length * columns);
+  for (let b = 0; b < indices.length; b++) rows.set(row(indices[b]!), b * columns);
+  return rows;
 }
 
 /** One row for every sample of a batch that stands at the same step, [count, columns]. */

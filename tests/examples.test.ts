@@ -110,6 +110,7 @@ test("an objective of one's own is trained as a value, and its needs are held ag
   const chase = defineObjective({
     kind: "chase",
     paper: "none",
+    aim: "tilted-prior",
     summary: "the step's drift follows the reward gradient at the predicted clean sample",
     options: z.strictObject({ beta: z.number().default(1) }),
     transitions: "strata",

@@ -37,8 +37,8 @@ export async function* validate({ train, ...plan }: ValidateOptions): AsyncGener
       beta,
       seeds: plan.seeds,
       ...(references && { references }),
-      methods: methods.map(({ method, refused }) =>
-        refused === undefined ? methodResult(method, outcomes.get(method)!, references) : { method, refused },
+      methods: methods.map(({ method, aim, refused }) =>
+        refused === undefined ? methodResult({ method, aim }, outcomes.get(method)!, references) : { method, refused },
       ),
     };
   }

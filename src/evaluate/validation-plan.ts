@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { kindOf, mergeConfig } from "../core/config.ts";
 import { ConfigError } from "../core/errors.ts";
+import type { Aim } from "../objectives/index.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { differingKeys, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
 import { type RunConfig, readConfig } from "../train/config.ts";
@@ -39,6 +40,7 @@ export interface PlannedWorld {
   readonly beta: number;
   readonly methods: readonly {
     readonly method: string;
+    readonly aim: Aim;
     readonly runs: readonly PlannedRun[];
     readonly refused?: string;
   }[];
@@ -50,7 +52,7 @@ export interface PlannedWorld {
  */
 export async function planValidation(options: PlanOptions): Promise<PlannedWorld[]> {
   const { worlds, methods, seeds, out } = options;
-  for (const { set } of methods) kindOf("objective", objectiveKinds, set.objective);
+  const aims = methods.map(({ set }) => kindOf("objective", objectiveKinds, set.objective)[0].aim);
   const names = worlds.map((path) => basename(path).replace(/\.ya?ml$/, ""));
   const twice = names.find((name, k) => names.indexOf(name) < k);
   if (twice !== undefined) {
@@ -61,10 +63,11 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
     const world = names[k]!;
     const base = await readWorld(path, options);
     const rows: PlannedWorld["methods"][number][] = [];
-    for (const method of methods) {
+    for (const [m, method] of methods.entries()) {
+      const aim = aims[m]!;
       const found = await configOf(path, base, method);
       if (typeof found === "string") {
-        rows.push({ method: method.name, runs: [], refused: found });
+        rows.push({ method: method.name, aim, runs: [], refused: found });
         continue;
       }
       const runs = seeds.map((seed) => ({
@@ -75,7 +78,7 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
         config: { ...found, train: { ...found.train, seed } },
       }));
       for (const run of runs) await finishedSummary(run);
-      rows.push({ method: method.name, runs });
+      rows.push({ method: method.name, aim, runs });
     }
     planned.push({ world, updates: base.train.updates, beta: betaOf(base), methods: rows });
   }

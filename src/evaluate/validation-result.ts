@@ -1,3 +1,4 @@
+import type { Aim } from "../objectives/index.ts";
 import type { ExactReference, ExactSummary } from "../run/index.ts";
 
 export const exactMeasures = ["meanReward", "modeTV", "energyDistance", "withinStdRatio"] as const;
@@ -15,10 +16,13 @@ export type Outcome = { readonly seed: number } & ({ readonly exact: ExactSummar
 /** A method that was run. */
 export interface MethodResult {
   readonly method: string;
+  readonly aim: Aim;
   readonly finished: readonly number[];
   readonly diverged: readonly { readonly seed: number; readonly reason: string }[];
   /** Of the seeds that reached the end; absent when none did. */
   readonly measures?: Readonly<Record<ExactMeasure, Spread>>;
+  /** Share of effective samples when the method's own samples are weighted to the tilted sampler. */
+  readonly importanceEss?: Spread;
   /** Where the energy distance of one seed lies, with 95 %: its mean over seeds ± 1.96 bootstrap standard errors. */
   readonly interval?: readonly [low: number, high: number];
   /** Whether that mean is at most `reachedWithin` above the tilted sampler's, or above 0 where that has collapsed. */
@@ -59,7 +63,7 @@ export const leastEss = 100;
 export const reachedWithin = 0.004;
 
 export function methodResult(
-  method: string,
+  { method, aim }: Pick<MethodResult, "method" | "aim">,
   outcomes: readonly Outcome[],
   references: WorldReferences | undefined,
 ): MethodResult {
@@ -71,6 +75,7 @@ export function methodResult(
   const floor = !references || references.tilted.collapsed ? 0 : references.tilted.energyDistance;
   return {
     method,
+    aim,
     finished: finished.map(({ seed }) => seed),
     diverged: outcomes.flatMap((o) => ("diverged" in o ? [{ seed: o.seed, reason: o.diverged }] : [])),
     ...(finished.length > 0 && {
@@ -81,6 +86,7 @@ export function methodResult(
         withinStdRatio: over("withinStdRatio"),
       },
       interval: [mean - 1.96 * error, mean + 1.96 * error] as const,
+      importanceEss: spread(finished.map(({ exact }) => exact.importanceEss)),
       reached: mean <= Math.max(0, floor) + reachedWithin,
     }),
   };

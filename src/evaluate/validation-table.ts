@@ -1,4 +1,5 @@
 import type { ExactReference } from "../run/index.ts";
+import { missedBy } from "./missed-by.ts";
 import {
   exactMeasures,
   leastEss,
@@ -6,6 +7,7 @@ import {
   type RefusedMethod,
   reachedWithin,
   type Spread,
+  type WorldReferences,
   type WorldResult,
 } from "./validation-result.ts";
 
@@ -43,7 +45,7 @@ export function worldSection({ world, updates, beta, seeds, references, methods 
     "",
     ...[...rows, ...methods.map(methodRow)].map((cells) => `| ${cells.join(" | ")} |`),
     "",
-    ...methods.flatMap(notes),
+    ...methods.flatMap((result) => notes(result, references)),
   ];
   if (references?.tilted.collapsed) {
     lines.push(
@@ -66,10 +68,14 @@ function methodRow(result: MethodResult | RefusedMethod): string[] {
   ];
 }
 
-/** Why there are no numbers, or of some seeds only. */
-function notes(result: MethodResult | RefusedMethod): string[] {
+/** Why there are no numbers, or of some seeds only, and where a method ended that is not at the target. */
+function notes(result: MethodResult | RefusedMethod, references: WorldReferences | undefined): string[] {
   if ("refused" in result) return [`- ${result.method} does not fit: ${oneLine(result.refused)}`];
-  return result.diverged.map(({ seed, reason }) => `- ${result.method}, seed ${seed}, diverged: ${oneLine(reason)}`);
+  const missed = references && result.reached === false ? missedBy(result, references) : undefined;
+  return [
+    ...(missed ? [`- ${result.method}: ${missed}`] : []),
+    ...result.diverged.map(({ seed, reason }) => `- ${result.method}, seed ${seed}, diverged: ${oneLine(reason)}`),
+  ];
 }
 
 const reference = (measures: ExactReference): string[] => [

@@ -17,6 +17,7 @@ type Options = z.output<typeof options>;
 export const adjointMatching = defineObjective<Options>({
   kind: "adjoint-matching",
   paper: "domingo2025adjoint",
+  aim: "tilted-prior",
   summary: "samples from p_pre · exp(β r) by carrying ∇r back along whole trajectories; no flow network",
   options: options as z.ZodType<Options>,
   transitions: "strata",

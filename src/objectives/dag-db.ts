@@ -23,6 +23,7 @@ type Options = z.output<typeof options>;
 export const dagDb = defineObjective<Options>({
   kind: "dag-db",
   paper: "zhang2024dag",
+  aim: "reward-alone",
   summary: "detailed balance against the noising kernel: samples from exp(β r), the prior is only the start",
   options: options as z.ZodType<Options>,
   transitions: "all",

@@ -28,6 +28,7 @@ type Options = z.output<typeof options>;
 export const dagKl = defineObjective<Options>({
   kind: "dag-kl",
   paper: "zhang2024dag",
+  aim: "reward-alone",
   summary: "policy gradient on the residual of detailed balance: samples from exp(β r), the prior is only the start",
   options: options as z.ZodType<Options>,
   transitions: "all",

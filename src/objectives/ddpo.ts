@@ -19,6 +19,7 @@ type Options = z.output<typeof options>;
 export const ddpo = defineObjective<Options>({
   kind: "ddpo",
   paper: "black2024ddpo",
+  aim: "highest-reward",
   summary: "policy gradient on the denoising chain; maximises the reward and forgets the prior",
   options: options as z.ZodType<Options>,
   transitions: "all",

@@ -39,6 +39,7 @@ const limit = 5;
 export const diffusionNft = defineObjective<Options>({
   kind: "diffusion-nft",
   paper: "zheng2026nft",
+  aim: "highest-reward",
   summary: "good samples attract and bad ones repel the denoiser; any reward, any sampler, no likelihoods",
   options: options as z.ZodType<Options>,
   transitions: (T, { times }) => ({ count: times, from: 0, below: T }),

@@ -16,6 +16,7 @@ type Options = z.output<typeof options>;
 export const draftLv = defineObjective<Options>({
   kind: "draft-lv",
   paper: "clark2024draft",
+  aim: "highest-reward",
   summary:
     "reward gradient through the last step from several fresh noises; maximises the reward and forgets the prior",
   options: options as z.ZodType<Options>,

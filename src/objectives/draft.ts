@@ -21,6 +21,7 @@ type Options = z.output<typeof options>;
 export const draft = defineObjective<Options>({
   kind: "draft",
   paper: "clark2024draft",
+  aim: "highest-reward",
   summary: "reward gradient through the last steps of the sampler; maximises the reward and forgets the prior",
   options: options as z.ZodType<Options>,
   transitions: (T, { lastSteps }) => {

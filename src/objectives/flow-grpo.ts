@@ -28,6 +28,7 @@ type Options = z.output<typeof options>;
 export const flowGrpo = defineObjective<Options>({
   kind: "flow-grpo",
   paper: "liu2025flowgrpo",
+  aim: "held-maximum",
   summary: "policy gradient with advantages within groups of one prompt, held near the pretrained chain",
   options: options as z.ZodType<Options>,
   transitions: "all",

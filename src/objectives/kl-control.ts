@@ -19,6 +19,7 @@ type Options = z.output<typeof options>;
 export const klControl = defineObjective<Options>({
   kind: "kl-control",
   paper: "uehara2024elegant",
+  aim: "tilted-prior",
   summary: "samples from p_pre · exp(β r) by the reward gradient through the whole sampler, held near the prior",
   options: options as z.ZodType<Options>,
   transitions: () => ({ count: 1, from: 0, below: 1 }),

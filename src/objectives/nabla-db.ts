@@ -24,6 +24,7 @@ type Options = z.output<typeof options>;
 export const nablaDb = defineObjective<Options>({
   kind: "nabla-db",
   paper: "liu2025nabla",
+  aim: "reward-alone",
   summary: "∇-DB against the noising kernel: samples from exp(β r), the prior is only the start",
   options: options as z.ZodType<Options>,
   transitions: "strata",

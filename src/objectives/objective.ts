@@ -140,11 +140,21 @@ export interface Losses {
   flow?: Readonly<Record<string, Tensor>>;
 }
 
+/** The law that an objective ends at if it does all it can. */
+export const aims = {
+  "tilted-prior": "p_pre · exp(beta · r)",
+  "reward-alone": "exp(beta · r), whatever the prior is",
+  "highest-reward": "the highest reward, at one point",
+  "held-maximum": "the highest reward, held near the prior",
+} as const;
+export type Aim = keyof typeof aims;
+
 /** What an objective file states. */
 export interface ObjectiveDefinition<Options> {
   kind: string;
   /** Key in docs/papers.md. */
   paper: string;
+  aim: Aim;
   /** One line for `nabla list objectives`. */
   summary: string;
   options: z.ZodType<Options>;
@@ -183,6 +193,7 @@ export interface Objective {
 export interface ObjectiveKind<Options = any> {
   readonly kind: string;
   readonly paper: string;
+  readonly aim: Aim;
   readonly summary: string;
   readonly options: z.ZodType<Options>;
   /** Options not given take their defaults. Throws a ZodError for options that do not fit. */
@@ -191,7 +202,7 @@ export interface ObjectiveKind<Options = any> {
 
 /** Defines an objective; everything else (programs, accumulation, logging, refusals) follows from what it states. */
 export function defineObjective<Options>(definition: ObjectiveDefinition<Options>): ObjectiveKind<Options> {
-  const { kind, paper, summary, options: schema } = definition;
+  const { kind, paper, aim, summary, options: schema } = definition;
   const make = (given: Partial<Options> = {}): Objective => {
     const options = schema.parse(given);
     const { transitions } = definition;
@@ -208,5 +219,5 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       losses: (batch) => definition.losses(batch, options),
     };
   };
-  return Object.assign(make, { kind, paper, summary, options: schema });
+  return Object.assign(make, { kind, paper, aim, summary, options: schema });
 }

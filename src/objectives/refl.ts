@@ -23,6 +23,7 @@ type Options = z.output<typeof options>;
 export const refl = defineObjective<Options>({
   kind: "refl",
   paper: "xu2023imagereward",
+  aim: "highest-reward",
   summary: "reward gradient through the clean prediction at one late step; maximises the reward and forgets the prior",
   options: options as z.ZodType<Options>,
   transitions: (T, { late }) => ({ count: 1, from: T - Math.max(1, Math.round(late * T)), below: T }),

@@ -22,6 +22,7 @@ type Options = z.output<typeof options>;
 export const residualDb = defineObjective<Options>({
   kind: "residual-db",
   paper: "liu2025nabla",
+  aim: "tilted-prior",
   summary: "samples from p_pre · exp(β r) by detailed balance of log flows, without ∇r",
   options: options as z.ZodType<Options>,
   transitions: "strata",

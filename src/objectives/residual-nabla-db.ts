@@ -60,6 +60,7 @@ type Options = z.output<typeof options>;
 export const residualNablaDb = defineObjective<Options>({
   kind: "residual-nabla-db",
   paper: "liu2025nabla",
+  aim: "tilted-prior",
   summary: "residual ∇-DB: samples from p_pre^η · exp(β r) by matching scores along the chain",
   options: options as z.ZodType<Options>,
   transitions: "strata",

@@ -20,6 +20,7 @@ type Options = z.output<typeof options>;
 export const trajectoryBalance = defineObjective<Options>({
   kind: "trajectory-balance",
   paper: "malkin2022trajectory",
+  aim: "tilted-prior",
   summary: "samples from p_pre · exp(β r) by making log π_θ/π_# − β r of whole trajectories equal; any reward",
   options: options as z.ZodType<Options>,
   transitions: "all",

@@ -30,6 +30,7 @@ type Options = z.output<typeof options>;
 export const vggFlow = defineObjective<Options>({
   kind: "vgg-flow",
   paper: "liu2025vgg",
+  aim: "held-maximum",
   summary: "optimal control of a sampler without noise by matching value gradients; no target law",
   options: options as z.ZodType<Options>,
   transitions: "strata",

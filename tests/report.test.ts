@@ -335,6 +335,21 @@ describe("exact worlds", () => {
     expect(page).not.toContain('id="pictures"');
   });
 
+  test("say what the tilted sampler was drawn by, and give no numbers where it has collapsed", async () => {
+    const withFloor = (change: object) => ({ ...exact, floor: { ...exact.floor, ...change } });
+    const page = (change: object, prompts = {}) =>
+      pageOf("exact-tilted", { "summary.json": { exact: { ...withFloor(change), prompts } } });
+    expect(await page({})).toContain("with exact importance weights");
+    expect(await page({ method: "twisted-smc" })).toContain("drawn by twisted sequential Monte Carlo");
+    const prompts = { good: exact, bad: withFloor({ ess: 9 }) };
+    for (const collapsed of [await page({ ess: 9 }), await page({ ess: 500 }, prompts)]) {
+      expectSound(collapsed);
+      expect(collapsed).toMatch(/It rests on 9(\.00)? effective samples, fewer than 100: its weights have collapsed/);
+      expect(collapsed).toMatch(/Energy distance.*0\.410.*0\.0200.*<td>–<\/td><td>0<\/td>/);
+      expect(collapsed).not.toContain("Reached the target");
+    }
+  });
+
   test("with several prompts have a table for each", async () => {
     const page = await pageOf("exact-prompts", {
       "summary.json": { exact: { ...exact, prompts: { left: exact, [HOSTILE]: exact } } },

@@ -209,6 +209,15 @@ describe("the tilted sampler", () => {
     expect((await tilted(leastEss)).collapsed).toBe(false);
   });
 
+  test("says when it was drawn by filters", async () => {
+    const { exact, ...rest } = summary(-1, 4321);
+    const floor = { ...exact!.floor, method: "twisted-smc" } as const;
+    const train = async () => ({ ...rest, exact: { ...exact!, floor } });
+    const [result] = await all({ worlds: [world("twisted", "")], train });
+    expect(worldSection(result!)).toContain("| tilted sampler by twisted SMC, effective sample size 4321 | -1.5000 |");
+    expect(result!.references!.tilted).toMatchObject({ method: "twisted-smc", collapsed: false });
+  });
+
   test("counts by its worst prompt", async () => {
     const of = (ess: number) => summary(-1, ess).exact!;
     expect(await tilted(1000, { a: of(1995), b: of(5) })).toMatchObject({ ess: 5, collapsed: true });

@@ -1,4 +1,5 @@
-import type { RunSummary } from "../run/index.ts";
+import { leastEss } from "../core/importance.ts";
+import { type RunSummary, tiltedEss } from "../run/index.ts";
 import { table } from "./table.ts";
 
 type Row = [label: string, ...cells: (number | undefined)[]];
@@ -29,9 +30,12 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
   ];
   if (exact) {
     const { pretrained, target, floor } = exact;
+    const ess = tiltedEss(exact);
+    const collapsed = !(ess >= leastEss);
     const four = (label: string, pick: (m: typeof target) => number): Row => [
       label,
-      ...[pretrained, exact, target, floor].map(pick),
+      ...[pretrained, exact, target].map(pick),
+      collapsed ? undefined : pick(floor),
     ];
     const measures: Row[] = [
       four("mean reward", (m) => m.meanReward),
@@ -42,7 +46,7 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
     text.push(
       "",
       numbers(["against the exact target", "pretrained", "finetuned", "exact target", "tilted sampler"], measures),
-      `ELBO ${exact.elbo.toFixed(3)}, importance ESS ${exact.importanceEss.toFixed(2)} of 1; tilted sampler: effective sample size ${exact.floor.ess.toFixed(0)}`,
+      `ELBO ${exact.elbo.toFixed(3)}, importance ESS ${exact.importanceEss.toFixed(2)} of 1; tilted sampler${floor.method === "twisted-smc" ? " by twisted SMC" : ""}: effective sample size ${ess.toFixed(0)}${collapsed ? `, collapsed: below ${leastEss} there are no numbers` : ""}`,
     );
   }
   text.push("", `${seconds.toFixed(0)} s`);

@@ -41,6 +41,8 @@ export const purposes = {
   metric: 15,
   /** Sampler noise of the pretrained samples that a reward is normalised by, steps as for rollout. */
   normalization: 16,
+  /** Particle filters: sample 0 is the noise that makes x_i, steps as for rollout; sample 1 + f resamples filter f before step i. */
+  filter: 17,
 } as const;
 
 export type Purpose = keyof typeof purposes;

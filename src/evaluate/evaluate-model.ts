@@ -1,4 +1,5 @@
 import { ConfigError } from "../core/errors.ts";
+import { leastEss } from "../core/importance.ts";
 import type { Features } from "../metrics/features.ts";
 import {
   coverage,
@@ -12,7 +13,7 @@ import {
 import type { Measurement } from "../metrics/metric.ts";
 import { neighbours } from "../metrics/neighbours.ts";
 import { noReward } from "../rewards/no-reward.ts";
-import type { ExactSummary, ModelSummary } from "../run/index.ts";
+import { type ExactSummary, type ModelSummary, tiltedEss } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { exactOfRun } from "./exact-of-run.ts";
 import { openJudges } from "./judges.ts";
@@ -117,7 +118,7 @@ function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedM
   const four = (key: ExactMeasure) => ({
     value: exact[key],
     n,
-    floor: exact.floor[key],
+    ...(tiltedEss(exact) >= leastEss && { floor: exact.floor[key] }),
     target: exact.target[key],
     pretrained: exact.pretrained[key],
   });

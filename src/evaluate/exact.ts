@@ -1,4 +1,3 @@
-import { effectiveSampleSize, systematicResample } from "../core/importance.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
 import { pairsWithin } from "../metrics/grouped-pairs.ts";
@@ -14,6 +13,7 @@ import { sampleComparing } from "./path-ratio.ts";
 import { pathMeasures } from "./path-summary.ts";
 import { samplePolicy } from "./sample-policy.ts";
 import { modesOf, type TargetModes } from "./target-modes.ts";
+import { tiltedSampler } from "./tilted-sampler.ts";
 
 /** Samples behind every exact measure, per prompt. */
 const LEAST_SAMPLES = 10_000;
@@ -90,19 +90,15 @@ async function measurePrompt(
   const before = last(await samplePolicy(runtime, parts, undefined, request));
 
   const compare = comparer(target.samples, modesOf(target, prior, rng), reward, dimension);
-  const tilt = rewardsOf(before, reward, dimension).map((r) => beta * r);
-  const chosen = systematicResample(tilt, n, rng, { purpose: "metric" });
-  const tilted = Float32Array.from(
-    { length: n * dimension },
-    (_, k) => before[chosen[Math.floor(k / dimension)]! * dimension + (k % dimension)]!,
-  );
+  const world = { prompt, prior, reward, beta, seed, block, signal };
+  const { points: tilted, ...drawn } = await tiltedSampler(runtime, parts, before, world);
 
   return {
     measures: {
       ...compare(after),
       ...pathMeasures(rewardsOf(after, reward, dimension), prompts, paths, beta),
       target: { ...compare(again.samples), meanReward: target.meanReward },
-      floor: { ...compare(tilted), ess: effectiveSampleSize(tilt) },
+      floor: { ...compare(tilted), ...drawn },
       pretrained: compare(before),
     },
     points: { before, after, target: target.samples },
@@ -151,7 +147,11 @@ function average(all: readonly Measures[]): Measures {
     importanceEss: over((m) => m.importanceEss),
     pathKl: over((m) => m.pathKl),
     target: four((m) => m.target),
-    floor: { ...four((m) => m.floor), ess: over((m) => m.floor.ess) },
+    floor: {
+      ...four((m) => m.floor),
+      ess: over((m) => m.floor.ess),
+      method: all.some(({ floor }) => floor.method === "twisted-smc") ? "twisted-smc" : "importance",
+    },
     pretrained: four((m) => m.pretrained),
   };
 }

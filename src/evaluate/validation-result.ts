@@ -1,5 +1,6 @@
+import { leastEss } from "../core/importance.ts";
 import type { Aim } from "../objectives/index.ts";
-import type { ExactReference, ExactSummary } from "../run/index.ts";
+import { type ExactReference, type ExactSummary, type TiltedMeasures, tiltedEss } from "../run/index.ts";
 
 export const exactMeasures = ["meanReward", "modeTV", "energyDistance", "withinStdRatio"] as const;
 export type ExactMeasure = (typeof exactMeasures)[number];
@@ -40,7 +41,7 @@ export interface WorldReferences {
   readonly pretrained: ExactReference;
   readonly target: ExactReference;
   /** The tilted sampler. `ess` is the least over prompts; collapsed: below `leastEss`, so that its measures say nothing. */
-  readonly tilted: ExactReference & { readonly ess: number; readonly collapsed: boolean };
+  readonly tilted: TiltedMeasures & { readonly collapsed: boolean };
 }
 
 export interface WorldResult {
@@ -53,11 +54,7 @@ export interface WorldResult {
   readonly methods: readonly (MethodResult | RefusedMethod)[];
 }
 
-/**
- * Effective samples that the tilted sampler must rest on. The share of a mode then has a standard error of at most
- * √(¼/100) = 0.05, about the differences in mode TV that tell methods apart.
- */
-export const leastEss = 100;
+export { leastEss };
 
 /** A method has reached the target when its energy distance is no more than this above the tilted sampler's. */
 export const reachedWithin = 0.004;
@@ -93,9 +90,10 @@ export function methodResult(
 }
 
 /** The references of any run of a world: all runs measure them with the same noise. */
-export function worldReferences({ pretrained, target, floor, prompts }: ExactSummary): WorldReferences {
-  const ess = Math.min(...(prompts ? Object.values(prompts).map((prompt) => prompt.floor.ess) : [floor.ess]));
-  return { pretrained, target, tilted: { ...floor, ess, collapsed: ess < leastEss } };
+export function worldReferences(exact: ExactSummary): WorldReferences {
+  const { pretrained, target, floor } = exact;
+  const ess = tiltedEss(exact);
+  return { pretrained, target, tilted: { ...floor, ess, collapsed: !(ess >= leastEss) } };
 }
 
 function spread(values: readonly number[]): Spread {

@@ -31,7 +31,8 @@ export function worldSection({ world, updates, beta, seeds, references, methods 
   ];
   if (references) {
     const { pretrained, target, tilted } = references;
-    const label = `tilted sampler, effective sample size ${tilted.ess.toFixed(0)}`;
+    const by = tilted.method === "twisted-smc" ? " by twisted SMC" : "";
+    const label = `tilted sampler${by}, effective sample size ${tilted.ess.toFixed(0)}`;
     rows.push(
       ["pretrained", ...reference(pretrained)],
       ["exact target", ...reference(target)],

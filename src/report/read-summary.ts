@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { leastEss } from "../core/importance.ts";
 
 /** Measures of one model by their key in summary.json, and how many images and seeds they were measured on. */
 export interface Measured {
@@ -11,7 +12,10 @@ export interface Measured {
 export interface ExactMeasures {
   finetuned: Record<string, number>;
   target: Record<string, number>;
+  /** The tilted sampler. Where its weights have collapsed, `ess` alone is left: the rest would be numbers of a few points. */
   floor: Record<string, number>;
+  /** What that was drawn by; absent in runs from before there was a choice. */
+  tiltedBy?: string | undefined;
   pretrained: Record<string, number>;
 }
 
@@ -42,13 +46,36 @@ const measured = numbers.transform(
   }),
 );
 
-const references = { target: numbers.default({}), floor: numbers.default({}), pretrained: numbers.default({}) };
+const references = {
+  target: numbers.default({}),
+  floor: z.looseObject({ method: z.string().optional() }).default({}),
+  pretrained: numbers.default({}),
+};
 
 const exactMeasures = z.looseObject(references).transform(({ target, floor, pretrained, ...rest }): ExactMeasures => {
-  return { finetuned: numbers.parse(rest), target, floor, pretrained };
+  const { method: tiltedBy, ...tilted } = floor;
+  return {
+    finetuned: numbers.parse(rest),
+    target,
+    floor: withoutCollapsed(numbers.parse(tilted)),
+    tiltedBy,
+    pretrained,
+  };
 });
 
-const exact = z.intersection(exactMeasures, z.object({ prompts: z.record(z.string(), exactMeasures).default({}) }));
+/** Of measures that rest on `ess` effective samples. */
+function withoutCollapsed(floor: Record<string, number>): Record<string, number> {
+  const { ess } = floor;
+  return ess === undefined || ess >= leastEss ? floor : { ess };
+}
+
+/** The mean over prompts says nothing where the tilted sampler of one of them has collapsed. */
+const exact = z
+  .intersection(exactMeasures, z.object({ prompts: z.record(z.string(), exactMeasures).default({}) }))
+  .transform(({ floor, ...all }) => {
+    const sizes = Object.values(all.prompts).flatMap((prompt) => prompt.floor.ess ?? []);
+    return { ...all, floor: withoutCollapsed({ ...floor, ...(sizes.length > 0 && { ess: Math.min(...sizes) }) }) };
+  });
 
 export const summarySchema = z.object({
   before: measured.optional(),

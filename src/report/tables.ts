@@ -1,3 +1,4 @@
+import { leastEss } from "../core/importance.ts";
 import { counted, percent, signed, significant } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { measureText } from "./measures.ts";
@@ -49,7 +50,7 @@ export function exactTables({ prompts, ...all }: NonNullable<Summary["exact"]>):
 ${each.map(([prompt, measures]) => html`<details><summary>Prompt <bdi>${prompt}</bdi></summary>${exactTable(measures, `Prompt ${prompt}.`)}</details>`)}`;
 }
 
-function exactTable({ pretrained, finetuned, floor, target }: ExactMeasures, about: string): Html {
+function exactTable({ pretrained, finetuned, floor, tiltedBy, target }: ExactMeasures, about: string): Html {
   const columns = [
     { name: "Pretrained", values: pretrained },
     { name: "Finetuned", values: finetuned, result: true },
@@ -61,9 +62,13 @@ function exactTable({ pretrained, finetuned, floor, target }: ExactMeasures, abo
     (key) =>
       html`<tr>${rowHead(key)}${columns.map(({ values, result }) => html`<td${result ? html` class="result"` : undefined}>${cell(values[key])}</td>`)}</tr>`,
   );
-  const ess = floor.ess === undefined ? "" : ` It rests on ${significant(floor.ess)} effective samples.`;
+  const drawn =
+    tiltedBy === "twisted-smc" ? "drawn by twisted sequential Monte Carlo" : "with exact importance weights";
+  const enough = floor.ess === undefined || floor.energyDistance !== undefined;
+  const rest = enough ? "." : `, fewer than ${leastEss}: its weights have collapsed, and it has no numbers.`;
+  const ess = floor.ess === undefined ? "" : ` It rests on ${significant(floor.ess)} effective samples${rest}`;
   return html`<div class="scroll" role="region" aria-label="${`Measures of the exact world. ${about}`.trim()}" tabindex="0"><table class="measures">
-<caption><span>${about} “Exactly tilted” is the pretrained sampler with exact importance weights: a reference, not a bound.${ess}</span></caption>
+<caption><span>${about} “Exactly tilted” is the pretrained sampler ${drawn}: a reference, not a bound.${ess}</span></caption>
 <thead><tr><th scope="col">Measure</th>${columns.map(({ name }) => html`<th scope="col">${name}</th>`)}</tr></thead>
 <tbody>${rows}</tbody></table></div>`;
 }

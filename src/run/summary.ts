@@ -48,6 +48,17 @@ export interface ExactReference {
   readonly withinStdRatio: number;
 }
 
+/** What the tilted sampler was drawn by: resampling of weighted samples, or filters where those weights collapse. */
+export const tiltedMethods = ["importance", "twisted-smc"] as const;
+
+/** The exactly tilted pretrained sampler, which is no bound. */
+export interface TiltedMeasures extends ExactReference {
+  /** How many independent draws it is worth; below `leastEss` its measures say nothing. */
+  readonly ess: number;
+  /** Of several prompts: twisted-smc where one needed it. Absent in runs from before there was a choice: importance. */
+  readonly method?: (typeof tiltedMethods)[number];
+}
+
 export interface ExactMeasures extends ExactReference {
   readonly elbo: number;
   readonly importanceEss: number;
@@ -55,8 +66,7 @@ export interface ExactMeasures extends ExactReference {
   readonly pathKl?: number;
   /** The exact p*. */
   readonly target: ExactReference;
-  /** The exactly tilted pretrained sampler, through importance weights of effective sample size `ess`: no bound. */
-  readonly floor: ExactReference & { readonly ess: number };
+  readonly floor: TiltedMeasures;
   readonly pretrained: ExactReference;
 }
 
@@ -64,6 +74,10 @@ export interface ExactMeasures extends ExactReference {
 export interface ExactSummary extends ExactMeasures {
   readonly prompts?: Readonly<Record<string, ExactMeasures>>;
 }
+
+/** The least effective sample size of the tilted sampler over prompts. */
+export const tiltedEss = ({ floor, prompts }: ExactSummary): number =>
+  Math.min(...(prompts ? Object.values(prompts).map((prompt) => prompt.floor.ess) : [floor.ess]));
 
 /** summary.json of a run. */
 export interface RunSummary {
@@ -111,7 +125,7 @@ const exact = reference.extend({
   importanceEss: number,
   pathKl: measured,
   target: reference,
-  floor: reference.extend({ ess: number }),
+  floor: reference.extend({ ess: number, method: z.enum(tiltedMethods).optional() }),
   pretrained: reference,
 });
 const summarySchema = z.looseObject({

@@ -1,0 +1,56 @@
+import { effectiveSampleSize, leastEss, systematicResample } from "../core/importance.ts";
+import { Rng } from "../core/rng.ts";
+import { rewardAt } from "../models/exact-target.ts";
+import { dimensionOf } from "../models/mixture.ts";
+import type { TiltedMeasures } from "../run/index.ts";
+import type { Runtime } from "../runtime/index.ts";
+import type { SamplingParts } from "../train/prepare.ts";
+import { filterSpread } from "./filter-spread.ts";
+import { type SmcOptions, twistedSmc } from "./twisted-smc.ts";
+
+type Points = Float32Array | Float64Array;
+
+export interface TiltedPoints extends Required<Pick<TiltedMeasures, "ess" | "method">> {
+  /** As many as came, [n, D]. */
+  readonly points: Points;
+}
+
+/** As few filters as their spread can be told from, so that each has many particles. */
+const FILTERS = 20;
+
+/**
+ * Draws of the exactly tilted pretrained chain, p_#(path) exp(β r(x_T))/Z: `pretrained` samples [n, D] resampled by exp(β r), and
+ * where fewer than `leastEss` of them count, as many particles of twisted SMC, unless these are worth even less.
+ */
+export async function tiltedSampler(
+  runtime: Runtime,
+  parts: SamplingParts,
+  pretrained: Points,
+  options: Omit<SmcOptions, "filters" | "particles">,
+): Promise<TiltedPoints> {
+  const { prior, reward, beta, seed } = options;
+  const dimension = dimensionOf(prior);
+  const n = pretrained.length / dimension;
+  const rng = new Rng(seed);
+  const tilt = Float64Array.from(
+    { length: n },
+    (_, j) => beta * rewardAt(pretrained.subarray(j * dimension, (j + 1) * dimension), reward),
+  );
+  const resampled = (points: Points, logWeights: Float64Array) => {
+    const out = new Float64Array(n * dimension);
+    systematicResample(logWeights, n, rng, { purpose: "metric" }).forEach((k, j) => {
+      out.set(points.subarray(k * dimension, (k + 1) * dimension), j * dimension);
+    });
+    return out;
+  };
+  const ess = effectiveSampleSize(tilt);
+  if (!(ess >= leastEss)) {
+    const sizes = { filters: FILTERS, particles: Math.ceil(n / FILTERS) };
+    const particles = await twistedSmc(runtime, parts, { ...options, ...sizes });
+    const spread = filterSpread(particles, reward);
+    if (spread.ess > ess) {
+      return { points: resampled(particles.points, particles.logWeights), ess: spread.ess, method: "twisted-smc" };
+    }
+  }
+  return { points: resampled(pretrained, tilt), ess, method: "importance" };
+}

@@ -41,6 +41,8 @@ export const purposes = {
   metric: 15,
   /** Sampler noise of the pretrained samples that a reward is normalised by, steps as for rollout. */
   normalization: 16,
+  /** The seed that a law of x_0 is learned with. */
+  initialLaw: 17,
 } as const;
 
 export type Purpose = keyof typeof purposes;

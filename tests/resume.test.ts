@@ -50,6 +50,15 @@ const cases: { name: string; file: ConfigData; set: string[] }[] = [
     file: { ...apart, objective: { kind: "ddpo" } },
     set: ["train.trajectories=12", "train.optimizer.decayAt=0.5"],
   },
+  {
+    name: "kl-control with a learned law of x_0, averaged weights",
+    file: {
+      ...plane,
+      sampler: { kind: "ddim", steps: 6, eta: 0.3 },
+      objective: { kind: "kl-control", initialLaw: "learned" },
+    },
+    set: ["train.ema=0.9"],
+  },
 ];
 
 describe("a run that is stopped and goes on", () => {

@@ -43,6 +43,8 @@ export const purposes = {
   normalization: 16,
   /** Particle filters: sample 0 is the noise that makes x_i, steps as for rollout; sample 1 + f resamples filter f before step i. */
   filter: 17,
+  /** The seed that a law of x_0 is learned with. */
+  initialLaw: 18,
 } as const;
 
 export type Purpose = keyof typeof purposes;

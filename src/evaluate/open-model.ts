@@ -2,12 +2,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { kindOf, parseConfig } from "../core/config.ts";
 import { ConfigError } from "../core/errors.ts";
-import type { NamedArrays } from "../core/named-arrays.ts";
+import { addPrefix, type NamedArrays } from "../core/named-arrays.ts";
 import { shippedPath } from "../core/package-root.ts";
 import { samplerKinds } from "../diffusion/samplers/kinds.ts";
 import { explicitHubId, hubIdOf, type OpenHub } from "../hub/index.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { findCheckpoint, readCheckpoint, readRunConfig } from "../run/index.ts";
+import { initialLawPrefix } from "../sample/initial-law.ts";
 import { isWorlds, parseStoredConfig, type RunConfig, resolveConfig, rewardList } from "../train/config.ts";
 import { prepareSampling, type SamplingParts } from "../train/prepare.ts";
 import { splitEntry } from "../train/reward-entry.ts";
@@ -118,5 +119,6 @@ export async function trainedWeights(run: string, { train }: Pick<RunConfig, "tr
     );
   }
   const { sections } = await readCheckpoint(checkpoint.path);
-  return sections[train.ema > 0 ? "ema" : "policy"]!;
+  const initialLaw = addPrefix(sections.initial ?? {}, initialLawPrefix);
+  return { ...sections[train.ema > 0 ? "ema" : "policy"]!, ...initialLaw };
 }

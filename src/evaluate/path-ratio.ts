@@ -1,11 +1,16 @@
 import type { NamedArrays } from "../core/named-arrays.ts";
+import type { Chain } from "../diffusion/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { SampledStep, Trajectories } from "../sample/chain-sampler.ts";
 import { sizeOf } from "../tensor/index.ts";
 import type { SamplingParts } from "../train/prepare.ts";
 import { type PolicySamples, samplePolicy } from "./sample-policy.ts";
 
-/** How trajectories of a finetuned chain differ from those of its pretrained chain; one number each. */
+/**
+ * How trajectories of a finetuned chain differ from those of its pretrained chain; one number each. Where x_0 has a learned law,
+ * the sums begin with the steps of the chain that ends in x_0, whose pretrained end is exactly N(0, I): weights and bounds made
+ * of them are exact, though log ν/N(0, I) of x_0 alone is not known.
+ */
 export interface PathSums {
   /** log π_θ/π_# of the trajectory: Σ_i (‖x_{i+1} − μ_#‖² − ‖x_{i+1} − μ_θ‖²)/(2σ_i²). */
   readonly logRatio: Float64Array;
@@ -25,17 +30,17 @@ export async function sampleComparing(
 ): Promise<Trajectories & { readonly paths: PathSums }> {
   const { length } = request.prompts;
   const paths = { logRatio: new Float64Array(length), kl: new Float64Array(length) };
-  const watch = policy && ((step: SampledStep) => addStep(paths, step, parts));
+  const watch = policy && ((step: SampledStep, chain: Chain) => addStep(paths, step, chain, sizeOf(parts.model.shape)));
   return { ...(await samplePolicy(runtime, parts, policy, { ...request, watch })), paths };
 }
 
 function addStep(
   { logRatio, kl }: PathSums,
   { i, start, used, x, out, reference, xNext }: SampledStep,
-  { model, chain }: SamplingParts,
+  chain: Chain,
+  size: number,
 ): void {
   const { d1, d2, sigma } = chain.steps[i]!;
-  const size = sizeOf(model.shape);
   for (let b = 0; b < used; b++) {
     for (let k = b * size; k < (b + 1) * size; k++) {
       const base = xNext[k]! - d1 * x[k]!;

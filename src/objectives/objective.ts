@@ -167,6 +167,8 @@ export interface ObjectiveDefinition<Options> {
   groups?(options: Options): Groups;
   /** For objectives that read `old` of a state; else trajectories are drawn by the policy itself. */
   oldPolicy?(options: Options): OldPolicy;
+  /** For objectives that start from a learned law of x_0, ∝ N(0, I) E_#[exp(β r) | x_0]; else x_0 ~ N(0, I). */
+  initialLaw?(options: Options): { beta: number } | undefined;
   /** The chains it can be trained on: with noise in every step, with none in any, or both. Default: stochastic. */
   chain?: "stochastic" | "deterministic" | "any";
   /** Why so many updates on one rollout do not fit these options, with the way out; undefined when they do. Default: any fit. */
@@ -182,6 +184,7 @@ export interface Objective {
   readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
   readonly groups: Groups | undefined;
   readonly oldPolicy: OldPolicy | undefined;
+  readonly initialLaw: { readonly beta: number } | undefined;
   readonly chain: "stochastic" | "deterministic" | "any";
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
@@ -213,6 +216,7 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       returns: definition.returns?.(options),
       groups: definition.groups?.(options),
       oldPolicy: definition.oldPolicy?.(options),
+      initialLaw: definition.initialLaw?.(options),
       chain: definition.chain ?? "stochastic",
       options,
       refuseReuse: (updatesPerRollout) => definition.refuseReuse?.(updatesPerRollout, options),

@@ -38,6 +38,8 @@ export interface SampleRequest {
   prompts: readonly string[];
   conditions: Conditions;
   noise: NoiseSource;
+  /** x_0 of every trajectory, [N, …shape]. Default: the noise of step 0. */
+  initial?: Float32Array | undefined;
   /** Values of trained parameters, by input name. */
   trained?: Values;
   keepStates?: boolean;
@@ -81,7 +83,7 @@ export async function openChainSampler(runtime: Runtime, options: ChainSamplerOp
 
 async function run(program: Program, options: ChainSamplerOptions, request: SampleRequest): Promise<Trajectories> {
   const { model, chain, block } = options;
-  const { prompts, conditions, noise, trained = {}, keepStates = false } = request;
+  const { prompts, conditions, noise, initial, trained = {}, keepStates = false } = request;
   const size = sizeOf(model.shape);
   const count = prompts.length;
   const keep = (steps: number) => Array.from({ length: keepStates ? steps : 0 }, () => new Float32Array(count * size));
@@ -101,7 +103,8 @@ async function run(program: Program, options: ChainSamplerOptions, request: Samp
     const put = (to: Float32Array, from: Float32Array) => to.set(from.subarray(0, used * size), start * size);
     let x = new Float32Array(block * size);
     const z = new Float32Array(block * size);
-    draw(x, 0);
+    if (initial) x.set(initial.subarray(start * size, (start + used) * size));
+    else draw(x, 0);
     for (let i = 0; i < chain.T; i++) {
       request.signal?.throwIfAborted();
       draw(z, i + 1);

@@ -1,5 +1,6 @@
 import { ConfigError } from "../core/errors.ts";
 import type { Chain, Sampler } from "../diffusion/index.ts";
+import type { Model } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
 
 /**
@@ -20,7 +21,16 @@ export function checkChain(objective: Objective, sampler: Sampler, chain?: Chain
   }
   if (objective.needs.includes("memoryless-chain") && !(chain ? chain.memoryless : sampler.reversesMarkov)) {
     throw new ConfigError(
-      `${objective.kind} reaches its target only on a chain that forgets its start, but sampler "${sampler.kind}" with these options does not: its kernels must reverse a noising chain (ddpm, ddim with eta 1, flow with noise memoryless) and its grid must start at noise. Use one of those with more steps, or an objective without a target law such as "ddpo".`,
+      `${objective.kind} reaches its target only on a chain that forgets its start, but sampler "${sampler.kind}" with these options does not: its kernels must reverse a noising chain (ddpm, ddim with eta 1, flow with noise memoryless) and its grid must start at noise. Use one of those with more steps, or in an exact world "kl-control" with initialLaw: learned, or an objective without a target law such as "ddpo".`,
+    );
+  }
+}
+
+/** Refuses a model for which no law of x_0 can be learned, where the objective asks for one. Throws ConfigError. */
+export function checkInitialLaw({ kind, initialLaw }: Objective, model: Model): void {
+  if (initialLaw && !model.prior) {
+    throw new ConfigError(
+      `${kind} with initialLaw: learned learns the law of x_0 in exact worlds only, but the model is of kind "${model.kind}". Use initialLaw: fixed with a sampler that forgets its start: ddpm, ddim with eta 1, flow with noise memoryless.`,
     );
   }
 }

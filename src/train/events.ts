@@ -2,7 +2,7 @@
  * What a training run tells while it goes on. All but `checkpoint` and `resume` are a line of events.jsonl each, so that a
  * run which was stopped and resumed has the events of one which was not.
  */
-export type TrainEvent = StepEvent | EvaluationEvent | CheckpointEvent | NoteEvent;
+export type TrainEvent = StepEvent | EvaluationEvent | InitialLawEvent | CheckpointEvent | NoteEvent;
 
 export interface StepEvent {
   type: "step";
@@ -25,6 +25,14 @@ export interface EvaluationEvent {
   type: "evaluation";
   update: number;
   [measure: string]: number | string;
+}
+
+/** The law of x_0 is learned; updates of the policy begin. */
+export interface InitialLawEvent {
+  type: "initial-law";
+  update: 0;
+  /** KL of the paths that end in x_0 to those of N(0, I), 0 where the chain forgets its start. */
+  kl: number;
 }
 
 export interface CheckpointEvent {

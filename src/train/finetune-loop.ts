@@ -29,6 +29,14 @@ export interface RunRecord {
   close(): void;
 }
 
+/** A run of which nothing is kept. */
+export const unrecorded: RunRecord = {
+  saved: undefined,
+  tell: (event) => event,
+  save: async () => [],
+  close: () => {},
+};
+
 /**
  * One update: sample trajectories with the policy, score them, choose transitions, accumulate gradients, one AdamW step per
  * network. Needs no Node. Aborting the signal saves first.

@@ -10,6 +10,8 @@ export interface LoopOptions {
   parts: Parts;
   runtime: Runtime;
   signal?: AbortSignal | undefined;
+  /** Weights of the law that x_0 is drawn from; they are part of the result. Default: x_0 ~ N(0, I). */
+  initialLaw?: NamedArrays;
   /** Measures the policy every `evaluate.every` updates. */
   probe?: (policy: NamedArrays) => Promise<Record<string, number>>;
 }

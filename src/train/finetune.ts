@@ -1,7 +1,8 @@
 import { directoryRecord } from "./directory-record.ts";
 import type { TrainEvent } from "./events.ts";
-import { type Finetuned, finetuneLoop } from "./finetune-loop.ts";
+import type { Finetuned } from "./finetune-loop.ts";
 import type { FinetuneOptions } from "./finetune-options.ts";
+import { finetuneFromInitialLaw } from "./initial-law.ts";
 
 export type { Finetuned };
 
@@ -10,5 +11,5 @@ export type { Finetuned };
  * one; aborting the signal saves a checkpoint first.
  */
 export async function* finetune(options: FinetuneOptions): AsyncGenerator<TrainEvent, Finetuned> {
-  return yield* finetuneLoop(options, await directoryRecord(options.directory));
+  return yield* finetuneFromInitialLaw(options, await directoryRecord(options.directory));
 }

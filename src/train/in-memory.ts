@@ -7,9 +7,10 @@ import type { Model } from "../models/model.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { RewardValue } from "../rewards/reward.ts";
 import type { Runtime } from "../runtime/index.ts";
-import { checkChain } from "./chain-check.ts";
+import { checkChain, checkInitialLaw } from "./chain-check.ts";
 import type { TrainEvent } from "./events.ts";
-import { type Finetuned, finetuneLoop } from "./finetune-loop.ts";
+import { type Finetuned, unrecorded } from "./finetune-loop.ts";
+import { finetuneFromInitialLaw } from "./initial-law.ts";
 import type { Parts } from "./prepare.ts";
 import { evaluateSettings, finetuneSettings, trainSettings } from "./settings.ts";
 import { trainRefusal } from "./train-check.ts";
@@ -40,6 +41,7 @@ export async function memoryParts(run: MemoryRun): Promise<Parts> {
   const { model, sampler, objective, prompts = [""] } = run;
   const chain = sampler.chain(model);
   checkChain(objective, sampler, chain);
+  checkInitialLaw(objective, model);
   model.tokenize(prompts); // an unknown prompt is an error now, not at its first update
   const reward = await run.reward.load();
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {
@@ -64,6 +66,5 @@ export async function* trainInMemory(
   const refusal = trainRefusal(parts.objective, parts.chain.T, train);
   if (refusal) throw new ConfigError(refusal);
   const config = { train, evaluate: parseConfig(evaluateSettings, { every: probeEvery }, "probeEvery") };
-  const record = { saved: undefined, tell: (event: TrainEvent) => event, save: async () => [], close: () => {} };
-  return yield* finetuneLoop({ config, parts, runtime, signal, ...(probe && { probe }) }, record);
+  return yield* finetuneFromInitialLaw({ config, parts, runtime, signal, ...(probe && { probe }) }, unrecorded);
 }

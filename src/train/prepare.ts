@@ -14,7 +14,7 @@ import { byPrompt, partsOf, weightedSum } from "../rewards/compose.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { noReward } from "../rewards/no-reward.ts";
 import type { Reward, RewardPart } from "../rewards/reward.ts";
-import { checkChain } from "./chain-check.ts";
+import { checkChain, checkInitialLaw } from "./chain-check.ts";
 import { hostRewardRefused, isWorlds, modelOptions, type RunConfig, rewardList } from "./config.ts";
 import { withLocalPaths } from "./hub-paths.ts";
 import { numbersOf, splitEntry } from "./reward-entry.ts";
@@ -45,6 +45,7 @@ export async function prepare(config: TrainConfig, openHub: OpenHub = hubFromEnv
   const parts = await prepareSampling(config, openHub);
   const { chain, reward } = parts;
   checkChain(objective, sampler, chain);
+  checkInitialLaw(objective, parts.model);
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {
     const onHost = partsOf(reward).find((part) => !part.reward.differentiable)!;
     throw hostRewardRefused(objective.kind, onHost.reward.kind, "reward");

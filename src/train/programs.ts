@@ -3,6 +3,7 @@ import type { Program } from "../runtime/index.ts";
 import { type ChainSampler, openChainSampler } from "../sample/chain-sampler.ts";
 import { type Conditions, encodePrompts } from "../sample/conditions.ts";
 import { openScorer, type Scorer } from "../sample/image-scorer.ts";
+import { type InitialLaw, openInitialLaw } from "../sample/initial-law.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { groupRefusal } from "./group-check.ts";
 import { compileReturns, type ReturnPrograms } from "./lambda-returns.ts";
@@ -14,6 +15,8 @@ import { bindParams, compileUpdate, graphOptions } from "./update-program.ts";
 export interface Programs {
   conditions: Conditions;
   sampler: ChainSampler;
+  /** Where x_0 is not simply N(0, I). */
+  initialLaw: InitialLaw | undefined;
   scorer: Scorer;
   update: Program;
   returns: ReturnPrograms | undefined;
@@ -22,7 +25,10 @@ export interface Programs {
 }
 
 /** Throws ConfigError, before anything is compiled, for groups that do not fit: an objective given as a value has passed no configuration check. */
-export async function openPrograms({ config, parts, runtime }: LoopOptions, state: TrainState): Promise<Programs> {
+export async function openPrograms(
+  { config, parts, runtime, initialLaw: law }: LoopOptions,
+  state: TrainState,
+): Promise<Programs> {
   const refusal = groupRefusal(parts.objective, config.train);
   if (refusal) throw new ConfigError(refusal);
   const { trajectories, strata, accumulate: pieces, block } = config.train;
@@ -37,18 +43,20 @@ export async function openPrograms({ config, parts, runtime }: LoopOptions, stat
     block,
     params: bound.policy,
   });
+  const initialLaw = law && (await openInitialLaw(runtime, parts.model, law, { prompts: parts.prompts, block }));
   const scorer = await openScorer(runtime, parts.model, parts.reward, block);
   const update = await compileUpdate(runtime, parts, bound, batch);
   const returns = parts.objective.returns && (await compileReturns(runtime, graphOptions(parts, bound, block)));
   return {
     conditions,
     sampler,
+    initialLaw,
     scorer,
     update,
     returns,
     batch,
     async release() {
-      for (const part of [sampler, scorer, update, returns]) await part?.release();
+      for (const part of [sampler, initialLaw, scorer, update, returns]) await part?.release();
     },
   };
 }

@@ -22,16 +22,19 @@ export async function sampleRollout(
   const prompts = choosePrompts(parts.prompts, count / groupSize, rng, rolloutIndex).flatMap((prompt) =>
     new Array<string>(groupSize).fill(prompt),
   );
-  const firstOfGroup = (sample: number) => sample - (sample % groupSize);
+  const startOf = (sample: number) => (groups?.sharedNoise ? sample - (sample % groupSize) : sample);
+  const noiseAt = (out: Float32Array, offset: number, size: number, sample: number, step: number) =>
+    rng.fillNormal(out, offset, size, { purpose: "rollout", sample: rolloutIndex * count + sample, step });
+  const initial = await programs.initialLaw?.draw(prompts, (out, offset, size, sample, i) =>
+    noiseAt(out, offset, size, startOf(sample), parts.chain.T + 1 + i),
+  );
   const trajectories = await programs.sampler.sample({
     prompts,
     conditions: programs.conditions,
     trained: state.sampling,
     keepStates: true,
-    noise: (out, offset, size, sample, i) => {
-      const own = groups?.sharedNoise && i === 0 ? firstOfGroup(sample) : sample;
-      rng.fillNormal(out, offset, size, { purpose: "rollout", sample: rolloutIndex * count + own, step: i });
-    },
+    initial,
+    noise: (out, offset, size, sample, i) => noiseAt(out, offset, size, i === 0 ? startOf(sample) : sample, i),
   });
   const { rewards, parts: scored } = await programs.scorer.score(trajectories.states[parts.chain.T]!, prompts);
   const bad = rewards.findIndex((r) => !Number.isFinite(r));

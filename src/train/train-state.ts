@@ -3,6 +3,7 @@ import { Rng } from "../core/rng.ts";
 import { AdamW, clipGradNorm, constantRate, Ema } from "../optim/index.ts";
 import type { CheckpointContent } from "../run/index.ts";
 import type { Values } from "../runtime/index.ts";
+import { initialLawPrefix } from "../sample/initial-law.ts";
 import type { RewardHistory } from "./advantages.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { flowPrefix, oldPrefix, policyPrefix } from "./update-program.ts";
@@ -31,7 +32,7 @@ export interface TrainState {
 }
 
 /** State of a new run, or of one that goes on from what was saved. */
-export function initialState({ config, parts }: LoopOptions, saved?: SavedState): TrainState {
+export function initialState({ config, parts, initialLaw }: LoopOptions, saved?: SavedState): TrainState {
   const rng = new Rng(config.train.seed);
   const usesFlow = parts.objective.needs.includes("flow");
   const params = {
@@ -86,7 +87,10 @@ export function initialState({ config, parts }: LoopOptions, saved?: SavedState)
       update++;
       if (old && update % config.train.updatesPerRollout === 0) blend(old, params.policy, oldPolicy.decay(update));
     },
-    result: () => (config.train.ema > 0 ? ema.arrays : params.policy),
+    result: () => ({
+      ...(config.train.ema > 0 ? ema.arrays : params.policy),
+      ...(initialLaw && addPrefix(initialLaw, initialLawPrefix)),
+    }),
     saved: () => ({
       step: update,
       sections: {
@@ -94,6 +98,7 @@ export function initialState({ config, parts }: LoopOptions, saved?: SavedState)
         ...(usesFlow && { flow: params.flow }),
         ema: ema.arrays,
         ...(old && { old }),
+        ...(initialLaw && { initial: initialLaw }),
         optimizer: {
           ...addPrefix(optimizers.policy.exportState().moments, "policy/"),
           ...addPrefix(optimizers.flow.exportState().moments, "flow/"),

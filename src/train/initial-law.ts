@@ -1,0 +1,62 @@
+import type { NamedArrays } from "../core/named-arrays.ts";
+import { Rng } from "../core/rng.ts";
+import { klControl } from "../objectives/kl-control.ts";
+import { initialParts } from "../sample/initial-law.ts";
+import type { TrainEvent } from "./events.ts";
+import { type Finetuned, finetuneLoop, type RunRecord, unrecorded } from "./finetune-loop.ts";
+import type { LoopOptions } from "./finetune-options.ts";
+import { fitInitialValue, valueReward } from "./initial-value.ts";
+
+/**
+ * `finetuneLoop`, before which the law of x_0 is learned where the objective asks for one: ν* ∝ N(0, I) exp(V), by
+ * kl-control itself on a chain that forgets its start and whose pretrained law is N(0, I), with V for a reward. A run that is
+ * stopped before it has the law learns it again, the same.
+ */
+export async function* finetuneFromInitialLaw(
+  options: LoopOptions,
+  record: RunRecord,
+): AsyncGenerator<TrainEvent, Finetuned> {
+  const asked = options.parts.objective.initialLaw;
+  if (!asked) return yield* finetuneLoop(options, record);
+  let learned: Learned | undefined;
+  const saved = record.saved?.sections.initial;
+  if (!saved) {
+    try {
+      learned = await learnInitialLaw(options, asked.beta);
+      if (!learned) {
+        record.close();
+        const { adaptation } = options.parts;
+        return { policy: adaptation.init(new Rng(options.config.train.seed)), finished: false };
+      }
+    } catch (error) {
+      record.close();
+      throw error;
+    }
+    yield record.tell({ type: "initial-law", update: 0, kl: learned.kl });
+  }
+  return yield* finetuneLoop({ ...options, initialLaw: saved ?? learned!.law }, record);
+}
+
+interface Learned {
+  law: NamedArrays;
+  /** Of the paths of the last rollout, an upper bound of KL(ν* ‖ N(0, I)). */
+  kl: number;
+}
+
+/** Undefined when aborted. */
+export async function learnInitialLaw(options: LoopOptions, beta: number): Promise<Learned | undefined> {
+  const { config, parts, runtime, signal } = options;
+  const [seed] = new Rng(config.train.seed).integers(1, 2 ** 31, { purpose: "initialLaw" });
+  const own = { ...config, train: { ...config.train, seed: seed!, accumulate: 1, updatesPerRollout: 1 } };
+  const value = await fitInitialValue({ config: own, parts, runtime, signal }, beta);
+  if (!value) return undefined;
+  const start = initialParts(parts.model);
+  const reward = valueReward(start.model, value);
+  const control = { ...start, prompts: parts.prompts, reward, objective: klControl({ beta: 1 }) };
+  const loop = finetuneLoop({ config: own, parts: control, runtime, signal }, unrecorded);
+  for (let kl = 0; ; ) {
+    const { value: event, done } = await loop.next();
+    if (done) return event.finished ? { law: event.policy, kl } : undefined;
+    if (event.type === "step") kl = event.losses["policy.kl"]!;
+  }
+}

@@ -1,5 +1,6 @@
 import { ConfigError } from "../core/errors.ts";
 import type { Chain, Sampler } from "../diffusion/index.ts";
+import type { Model } from "../models/index.ts";
 import type { Objective } from "../objectives/index.ts";
 
 /**
@@ -23,4 +24,12 @@ export function checkChain(objective: Objective, sampler: Sampler, chain?: Chain
       `${objective.kind} reaches its target only on a chain that forgets its start, but sampler "${sampler.kind}" with these options does not: its kernels must reverse a noising chain (ddpm, ddim with eta 1, flow with noise memoryless) and its grid must start at noise. Use one of those with more steps, or an objective without a target law such as "ddpo".`,
     );
   }
+}
+
+/** Refuses a learned variance outside exact worlds, where nothing shows yet that it helps. Throws ConfigError. */
+export function checkVariance({ kind, learnsVariance }: Objective, { kind: model, prior }: Model): void {
+  if (!learnsVariance || prior) return;
+  throw new ConfigError(
+    `${kind} with variance: learned is an experiment on exact worlds (model.kind gaussian-mixture), but model.kind is "${model}". Set objective.variance: fixed, or raise sampler.steps, which helps against the same error.`,
+  );
 }

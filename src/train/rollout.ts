@@ -1,6 +1,7 @@
 import { NonFiniteError } from "../core/errors.ts";
 import { Rng } from "../core/rng.ts";
 import { partMeans } from "../sample/image-scorer.ts";
+import { logVariances } from "../sample/learned-variance.ts";
 import { advantages, groupAdvantages } from "./advantages.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { lambdaReturns } from "./lambda-returns.ts";
@@ -27,6 +28,7 @@ export async function sampleRollout(
     prompts,
     conditions: programs.conditions,
     trained: state.sampling,
+    logVariance: logVariances(state.params.policy, parts.chain),
     keepStates: true,
     noise: (out, offset, size, sample, i) => {
       const own = groups?.sharedNoise && i === 0 ? firstOfGroup(sample) : sample;

@@ -45,6 +45,7 @@ const cases: { name: string; file: ConfigData; set: string[] }[] = [
     file: plane,
     set: ["objective.lambda=0.8", "train.ema=0.9", "train.updatesPerRollout=2", "train.accumulate=2"],
   },
+  { name: "learned variances", file: plane, set: ["objective.variance=learned", "train.ema=0.9"] },
   {
     name: "DDPO with statistics of two prompts, decaying rate",
     file: { ...apart, objective: { kind: "ddpo" } },

@@ -1,4 +1,5 @@
 import { type EvaluatedMetric, evaluateModel } from "../evaluate/evaluate-model.ts";
+import { halfStepsOf } from "../evaluate/half-steps.ts";
 import { bundledModel, openModel } from "../evaluate/open-model.ts";
 import type { TiltedReference } from "../evaluate/tilted.ts";
 import { nodeRuntime } from "../runtime/node.ts";
@@ -16,6 +17,7 @@ interface EvaluateFlags {
   prompts?: string;
   reward?: string;
   tilt?: number[];
+  halfSteps: boolean;
   json: boolean;
 }
 
@@ -39,6 +41,7 @@ export function addEvaluate({ program, signal }: Cli): void {
       "also measure the target p_pre exp(βr) by weighted pretrained samples, for each β",
       positiveList,
     )
+    .option("--half-steps", "draw the run's samples as nabla sample --half-steps does (experimental)", false)
     .option("--json", "print {model, prompts, imagesPerPrompt, seed, metrics, tilted?} to stdout", false)
     .addHelpText(
       "after",
@@ -65,8 +68,17 @@ Examples:
       const { imagesPerPrompt = evaluate.imagesPerPrompt, seed = evaluate.seed } = flags;
       const runtime = nodeRuntime({ threads: train.threads });
       const { tilt } = flags;
+      const halfSteps =
+        flags.halfSteps || evaluate.halfSteps ? await halfStepsOf(model, opened, flags.reward) : undefined;
       const evaluation = await withProgress(0, ({ measuring }) =>
-        evaluateModel(runtime, opened, { imagesPerPrompt, seed, ...(tilt && { tilt }), onStage: measuring, signal }),
+        evaluateModel(runtime, opened, {
+          imagesPerPrompt,
+          seed,
+          ...(tilt && { tilt }),
+          halfSteps,
+          onStage: measuring,
+          signal,
+        }),
       );
       const { metrics, tilted } = evaluation;
       const measured = { model, prompts: opened.parts.prompts, imagesPerPrompt, seed, ...evaluation };

@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "../core/errors.ts";
 import { Rng } from "../core/rng.ts";
+import { halfStepsOf } from "../evaluate/half-steps.ts";
 import { measuringBlock } from "../evaluate/measure.ts";
 import { bundledModel, type OpenedModel, openModel } from "../evaluate/open-model.ts";
 import { sampleComparing } from "../evaluate/path-ratio.ts";
@@ -28,6 +29,7 @@ interface SampleFlags {
   guidance?: number;
   out: string;
   reward?: string;
+  halfSteps: boolean;
   resample: boolean;
   candidates: number;
   beta?: number;
@@ -49,6 +51,11 @@ export function addSample({ program, signal }: Cli): void {
     .option("--guidance <scale>", "guidance scale, instead of the run's", amount)
     .option("--out <dir>", "folder for the files; must be empty", "samples")
     .option("--reward <kind>", "kind, ONNX file or folder of a reward to score with, instead of the run's")
+    .option(
+      "--half-steps",
+      "draw each step of a run but the last in two halves, the second along h at the point between; costs two frozen passes, a vector-Jacobian product and a reward gradient more, about four times as much (experimental)",
+      false,
+    )
     .option("--resample", "weigh candidates by exp(beta r) / (finetuned / pretrained) and draw by the weights", false)
     .option("--candidates <k>", "with --resample: candidates for each sample", wholeNumber(2), 16)
     .option("--beta <b>", "with --resample: beta of the target, instead of the run's", amount)
@@ -59,6 +66,7 @@ export function addSample({ program, signal }: Cli): void {
 Examples:
   nabla sample --prompt "a cat" --prompt "a glossy fox on blue"
   nabla sample runs/quickstart --count 8 --seed 1 --out samples/after
+  nabla sample runs/ring8 --count 1000 --half-steps --out samples/half
   nabla sample runs/quickstart --count 8 --resample --candidates 32 --out samples/resampled
   nabla sample assets/models/animals-32 --steps 50 --guidance 3 --reward style-score --out samples/before
 `,
@@ -79,12 +87,13 @@ Examples:
         });
       });
       const { parts, policy, config } = opened;
+      const halfSteps = flags.halfSteps ? await halfStepsOf(model, opened, reward) : undefined;
       const runtime = nodeRuntime({ threads: config.train.threads });
       const drawn = resample ? count * candidates : count;
       const beta = resample ? resamplingBeta(opened, flags) : undefined;
       const block = Math.min(measuringBlock(parts, config.train.block), parts.prompts.length * drawn);
       const each = parts.prompts.flatMap((text) => new Array<string>(drawn).fill(text));
-      const request = { prompts: each, seed, purpose: "sampling", block, signal } as const;
+      const request = { prompts: each, seed, purpose: "sampling", block, halfSteps, signal } as const;
       const { states, paths } = await withProgress(0, async ({ stage }) => {
         const shown = { ...request, onProgress: (fraction: number) => stage("sampling", fraction) };
         if (beta !== undefined) return sampleComparing(runtime, parts, policy, shown);

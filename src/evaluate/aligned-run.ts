@@ -9,6 +9,8 @@ import { recordedConfig, type TrainConfig } from "../train/values.ts";
 import { writeSafetensorsFile } from "../weights/index.ts";
 import type { ExactPoints } from "./exact.ts";
 import { exactOfRun } from "./exact-of-run.ts";
+import type { HalfSteps } from "./flow-gradient.ts";
+import { halfStepsOfRun } from "./half-steps.ts";
 import { type Judges, openJudges } from "./judges.ts";
 import { type Measured, measureModel, measuringBlock, priorDistances } from "./measure.ts";
 import { measuredBeta } from "./path-summary.ts";
@@ -65,12 +67,14 @@ export async function* alignedRun(options: AlignedRunOptions): AsyncGenerator<Tr
   if (!finished) return undefined;
 
   await writeSafetensorsFile(join(directory.path, "final.safetensors"), policy);
-  const after = await measuring("after", policy, config.evaluate.seed, config.evaluate.imagesPerPrompt);
+  const halfSteps = config.evaluate.halfSteps ? await halfStepsOfRun(directory.path, config) : undefined;
+  const after = await measuring("after", policy, config.evaluate.seed, config.evaluate.imagesPerPrompt, halfSteps);
   const again = await measuring("prior floor", undefined, config.evaluate.seed + 1, config.evaluate.imagesPerPrompt);
   if (isWorld) onStage?.("exact", 0);
   const exact = await exactOfRun(runtime, parts, config, policy, {
     samples: config.evaluate.imagesPerPrompt,
     seed: config.evaluate.seed,
+    halfSteps,
     signal,
   });
   const summary: RunSummary = {
@@ -105,6 +109,7 @@ const measurer =
     policy: Parameters<typeof measureModel>[2],
     seed: number,
     imagesPerPrompt: number,
+    halfSteps?: HalfSteps,
   ): Promise<Measured> =>
     measureModel(runtime, parts, policy, {
       imagesPerPrompt,
@@ -112,6 +117,7 @@ const measurer =
       block: measuringBlock(parts, config.train.block),
       judges,
       beta: measuredBeta(config),
+      halfSteps,
       onProgress: (fraction) => onStage?.(stage, fraction),
       signal,
     });

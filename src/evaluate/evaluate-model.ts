@@ -16,6 +16,7 @@ import { noReward } from "../rewards/no-reward.ts";
 import { type ExactSummary, type ModelSummary, tiltedEss } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { exactOfRun } from "./exact-of-run.ts";
+import type { HalfSteps } from "./flow-gradient.ts";
 import { openJudges } from "./judges.ts";
 import { type Measured, measureModel, measuringBlock } from "./measure.ts";
 import type { OpenedModel } from "./open-model.ts";
@@ -28,6 +29,8 @@ export interface EvaluateOptions {
   seed: number;
   /** Also measure the pretrained model's samples weighted by exp(βr), for each of these β. */
   tilt?: readonly number[];
+  /** Draws the run's samples in half steps. */
+  halfSteps?: HalfSteps | undefined;
   /** Told what is going on. */
   onStage?: (stage: string, fraction: number) => void;
   signal?: AbortSignal | undefined;
@@ -49,7 +52,7 @@ export interface Evaluation {
 export async function evaluateModel(
   runtime: Runtime,
   { config, parts, policy }: OpenedModel,
-  { imagesPerPrompt, seed, tilt, onStage, signal }: EvaluateOptions,
+  { imagesPerPrompt, seed, tilt, halfSteps, onStage, signal }: EvaluateOptions,
 ): Promise<Evaluation> {
   if (tilt && parts.reward === noReward) {
     throw new ConfigError("Tilting weighs samples by exp(βr): name the reward r with --reward KIND.");
@@ -62,6 +65,7 @@ export async function evaluateModel(
       block: measuringBlock(parts, config.train.block),
       judges,
       beta: weights && measuredBeta(config),
+      halfSteps: weights && halfSteps,
       onProgress: (fraction) => onStage?.(stage, fraction),
       signal,
     });
@@ -84,7 +88,7 @@ export async function evaluateModel(
   const priorDistance = kernelDistance(measured.features, again.features, judges.kernel, pretrained.features);
   const prior = priorMetrics(measured.features, again.features, pretrained.features, imagesPerPrompt);
   if (parts.model.prior) onStage?.("exact", 0);
-  const exact = await exactOfRun(runtime, parts, config, policy, { samples: imagesPerPrompt, seed, signal });
+  const exact = await exactOfRun(runtime, parts, config, policy, { samples: imagesPerPrompt, seed, halfSteps, signal });
   return {
     metrics: { ...metrics, priorDistance, ...prior, ...(exact && exactMetrics(exact.summary, exact.samples)) },
     ...tiltedBy(pretrained),

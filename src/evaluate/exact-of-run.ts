@@ -4,6 +4,7 @@ import type { Runtime } from "../runtime/index.ts";
 import { rewardsByPrompt, type SamplingParts } from "../train/prepare.ts";
 import type { TrainConfig } from "../train/values.ts";
 import { exactSummary } from "./exact.ts";
+import type { HalfSteps } from "./flow-gradient.ts";
 import { measuringBlock } from "./measure.ts";
 import { measuredBeta } from "./path-summary.ts";
 
@@ -11,6 +12,7 @@ export interface ExactRunOptions {
   samples: number;
   /** Seed of the evaluation; the exact comparison has a stream of its own. */
   seed: number;
+  halfSteps?: HalfSteps | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -24,7 +26,7 @@ export async function exactOfRun(
   parts: SamplingParts,
   config: Pick<TrainConfig, "objective" | "reward" | "prompts" | "train">,
   policy: NamedArrays,
-  { samples, seed, signal }: ExactRunOptions,
+  { samples, seed, halfSteps, signal }: ExactRunOptions,
 ): ReturnType<typeof exactSummary> {
   const beta = measuredBeta(config);
   if (parts.model.prior === undefined || beta === undefined || !parts.chain.stochastic) return undefined;
@@ -33,6 +35,7 @@ export async function exactOfRun(
     samples,
     seed: new Rng(seed).integers(1, 2 ** 31, { purpose: "evaluation" })[0]!,
     block: measuringBlock(parts, config.train.block),
+    halfSteps,
     signal,
   });
 }

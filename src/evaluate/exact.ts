@@ -9,6 +9,7 @@ import type { ExactMeasures, ExactReference, ExactSummary, PathMeasures } from "
 import type { Runtime } from "../runtime/index.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import type { SamplingParts } from "../train/prepare.ts";
+import type { HalfSteps } from "./flow-gradient.ts";
 import { sampleComparing } from "./path-ratio.ts";
 import { pathMeasures } from "./path-summary.ts";
 import { samplePolicy } from "./sample-policy.ts";
@@ -23,6 +24,8 @@ export interface ExactOptions {
   samples: number;
   seed: number;
   block: number;
+  /** Draws the finetuned samples, and no others, in half steps. */
+  halfSteps?: HalfSteps | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -76,7 +79,7 @@ async function measurePrompt(
   prior: Mixture,
   reward: ExactReward,
   policy: NamedArrays,
-  { beta, samples, seed, block, signal }: ExactOptions,
+  { beta, samples, seed, block, halfSteps, signal }: ExactOptions,
 ): Promise<{ measures: Measures; points: ExactPoints }> {
   const n = Math.max(samples, LEAST_SAMPLES);
   const dimension = prior.means[0]!.length;
@@ -85,7 +88,7 @@ async function measurePrompt(
   const again = exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step: 3 });
   const prompts = new Array<string>(n).fill(prompt);
   const request = { prompts, seed, purpose: "evaluation", block, signal } as const;
-  const { paths, ...finetuned } = await sampleComparing(runtime, parts, policy, request);
+  const { paths, ...finetuned } = await sampleComparing(runtime, parts, policy, { ...request, halfSteps });
   const after = last(finetuned);
   const before = last(await samplePolicy(runtime, parts, undefined, request));
 

@@ -4,6 +4,7 @@ import type { ModelSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { openScorer, partMeans } from "../sample/image-scorer.ts";
 import type { SamplingParts } from "../train/prepare.ts";
+import type { HalfSteps } from "./flow-gradient.ts";
 import type { Judges } from "./judges.ts";
 import { sampleComparing } from "./path-ratio.ts";
 import { pathMeasures } from "./path-summary.ts";
@@ -25,6 +26,7 @@ export interface MeasureOptions {
    * step has noise. Costs an evaluation of the frozen network beside each of the policy.
    */
   beta?: number | undefined;
+  halfSteps?: HalfSteps | undefined;
   onProgress?: (fraction: number) => void;
   signal?: AbortSignal | undefined;
 }
@@ -52,10 +54,18 @@ export async function measureModel(
   runtime: Runtime,
   parts: SamplingParts,
   policy: NamedArrays | undefined,
-  { imagesPerPrompt, seed, block, judges, beta, onProgress, signal }: MeasureOptions,
+  { imagesPerPrompt, seed, block, judges, beta, halfSteps, onProgress, signal }: MeasureOptions,
 ): Promise<Measured> {
   const prompts = parts.prompts.flatMap((prompt) => new Array<string>(imagesPerPrompt).fill(prompt));
-  const request = { prompts, seed, purpose: "evaluation", block, ...(onProgress && { onProgress }), signal } as const;
+  const request = {
+    prompts,
+    seed,
+    purpose: "evaluation",
+    block,
+    halfSteps,
+    ...(onProgress && { onProgress }),
+    signal,
+  } as const;
   const target = parts.chain.stochastic ? beta : undefined;
   const { states, paths } =
     target === undefined

@@ -18,6 +18,7 @@ const methodsFile = z.strictObject({
       objective: z.looseObject({ kind: z.string() }),
       train: part.optional(),
       sampler: part.optional(),
+      evaluate: z.strictObject({ halfSteps: z.boolean() }).optional(),
     }),
   ),
 });
@@ -27,7 +28,8 @@ export const plainMethods = (kinds = objectiveKinds.map(({ kind }) => kind)): Me
   kinds.map((kind) => ({ name: kind, set: { objective: { kind } } }));
 
 /**
- * Reads `methods: { NAME: { objective: { kind, … }, train: { … }, sampler: { … } } }`, of which `objective` is needed.
+ * Reads `methods: { NAME: { objective: { kind, … }, train: { … }, sampler: { … }, evaluate: { halfSteps } } }`, of which
+ * `objective` is needed.
  * `configs/…` also means the files that ship with the package. Throws ConfigError.
  */
 export async function readMethods(path: string): Promise<Method[]> {

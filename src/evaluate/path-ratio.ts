@@ -2,6 +2,7 @@ import type { NamedArrays } from "../core/named-arrays.ts";
 import type { Chain } from "../diffusion/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { SampledStep, Trajectories } from "../sample/chain-sampler.ts";
+import { halfVariances, varianceAt } from "../sample/half-steps.ts";
 import { sizeOf } from "../tensor/index.ts";
 import type { SamplingParts } from "../train/prepare.ts";
 import { type PolicySamples, samplePolicy } from "./sample-policy.ts";
@@ -12,9 +13,13 @@ import { type PolicySamples, samplePolicy } from "./sample-policy.ts";
  * of them are exact, though log ν/N(0, I) of x_0 alone is not known.
  */
 export interface PathSums {
-  /** log π_θ/π_# of the trajectory: Σ_i (‖x_{i+1} − μ_#‖² − ‖x_{i+1} − μ_θ‖²)/(2σ_i²). */
+  /**
+   * log π_θ/π_# of the trajectory: Σ_i (‖x_{i+1} − μ_#‖² − ‖x_{i+1} − μ_θ‖²)/(2σ_i²), with learned variances σ²v
+   * Σ_i Σ_k [(x_{i+1} − μ_#)² − (x_{i+1} − μ_θ)²/v]/(2σ_i²) − ½ log v. A step in two halves counts as two, which without a
+   * tilt make up that of the pretrained chain.
+   */
   readonly logRatio: Float64Array;
-  /** Σ_i ‖μ_θ − μ_#‖²/(2σ_i²) at its states: on average the same as `logRatio`, with less noise. */
+  /** Σ_i ‖μ_θ − μ_#‖²/(2σ_i²) + Σ_k (v − 1 − log v)/2 at its states: on average the same as `logRatio`, with less noise. */
   readonly kl: Float64Array;
 }
 
@@ -36,19 +41,30 @@ export async function sampleComparing(
 
 function addStep(
   { logRatio, kl }: PathSums,
-  { i, start, used, x, out, reference, xNext }: SampledStep,
+  { i, start, used, x, out, reference, xNext, logVariance, half }: SampledStep,
   chain: Chain,
   size: number,
 ): void {
   const { d1, d2, sigma } = chain.steps[i]!;
   for (let b = 0; b < used; b++) {
+    /** One Gaussian kernel of variance σ²v in place of σ², drawn `fromReference` away from the pretrained mean. */
+    const add = (variance: number, v: number, fromReference: number, shift: number): void => {
+      const fromPolicy = fromReference - shift;
+      const squares = fromReference * fromReference - (fromPolicy * fromPolicy) / v;
+      logRatio[start + b]! += squares / (2 * variance) - Math.log(v) / 2;
+      kl[start + b]! += (shift * shift) / (2 * variance) + (v - 1 - Math.log(v)) / 2;
+    };
     for (let k = b * size; k < (b + 1) * size; k++) {
-      const base = xNext[k]! - d1 * x[k]!;
-      const toReference = base - d2 * reference[k]!;
-      const toPolicy = base - d2 * out[k]!;
+      const v = varianceAt(logVariance, k);
+      const referenceMean = d1 * x[k]! + d2 * reference[k]!;
       const shift = d2 * (out[k]! - reference[k]!);
-      logRatio[start + b]! += (toReference * toReference - toPolicy * toPolicy) / (2 * sigma * sigma);
-      kl[start + b]! += (shift * shift) / (2 * sigma * sigma);
+      if (half) {
+        const [v1, v2] = halfVariances(v);
+        const y = half.middle[k]!;
+        const variance = (sigma * sigma) / 2;
+        add(variance, v1, y - referenceMean, shift / 2);
+        add(variance, v2, xNext[k]! - y, variance * v2 * half.gradient[k]!);
+      } else add(sigma * sigma, v, xNext[k]! - referenceMean, shift);
     }
   }
 }

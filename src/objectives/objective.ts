@@ -97,6 +97,8 @@ export interface TransitionBatch {
   readonly reward: Tensor;
   /** [B] */
   readonly advantage: Tensor;
+  /** log v of the step, where its covariance is σ² diag(v), for objectives that learn v; gradients reach it. [B, …shape] */
+  readonly logVariance: Tensor;
   /** Log-probability of the stored x_{i+1} under the policy that sampled it, mean over elements. [B] */
   readonly oldLogProb: Tensor;
   /** The same under the policy in training. */
@@ -163,6 +165,10 @@ export interface ObjectiveDefinition<Options> {
   transitions: "strata" | "all" | ((T: number, options: Options) => StepDraw);
   /** For objectives that read `lambdaReturn`: its decay λ > 0 and the value h it bootstraps from; else undefined. */
   returns?(options: Options): { lambda: number; value(state: TransitionState): Tensor } | undefined;
+  /** For objectives that learn it: h = ∇log F̃ of a state before the end, which half steps follow; undefined where h is no such. */
+  flowGradient?(options: Options): ((state: TransitionState) => Tensor) | undefined;
+  /** The policy has variances of its own, trained by the losses that read `logVariance`. Default: the pretrained ones. */
+  learnsVariance?(options: Options): boolean;
   /** For objectives that draw trajectories in groups; else each is drawn by itself. */
   groups?(options: Options): Groups;
   /** For objectives that read `old` of a state; else trajectories are drawn by the policy itself. */
@@ -182,6 +188,8 @@ export interface Objective {
   readonly needs: readonly Need[];
   readonly transitions: "strata" | "all" | ((T: number) => StepDraw);
   readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
+  readonly flowGradient: ((state: TransitionState) => Tensor) | undefined;
+  readonly learnsVariance: boolean;
   readonly groups: Groups | undefined;
   readonly oldPolicy: OldPolicy | undefined;
   readonly initialLaw: { readonly beta: number } | undefined;
@@ -214,6 +222,8 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       needs: definition.needs(options),
       transitions: typeof transitions === "function" ? (T) => transitions(T, options) : transitions,
       returns: definition.returns?.(options),
+      flowGradient: definition.flowGradient?.(options),
+      learnsVariance: definition.learnsVariance?.(options) ?? false,
       groups: definition.groups?.(options),
       oldPolicy: definition.oldPolicy?.(options),
       initialLaw: definition.initialLaw?.(options),

@@ -23,6 +23,12 @@ const fields = z.strictObject({
   reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
   terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
   proximal,
+  variance: z
+    .enum(["fixed", "learned"])
+    .optional()
+    .describe(
+      "fixed, the default: that of the pretrained steps; learned: per step and dimension, experimental, exact worlds only",
+    ),
   gradients: z
     .enum(["semi", "forward", "full"])
     .default("semi")
@@ -45,7 +51,15 @@ const options = fields
     path: ["gradients"],
     message:
       "other than semi needs a flow network and no λ-returns; set it to semi, or reverseWeight above 0 and lambda 0",
-  });
+  })
+  .refine(
+    ({ variance, reverse, priorStrength, gradients }) =>
+      variance !== "learned" || (reverse === "td" && priorStrength === 1 && gradients === "semi"),
+    {
+      path: ["variance"],
+      message: "learned needs reverse td, priorStrength 1 and gradients semi; set it to fixed, or these so",
+    },
+  );
 type Options = z.output<typeof options>;
 
 /**
@@ -74,6 +88,8 @@ export const residualNablaDb = defineObjective<Options>({
   ],
   returns: (o) =>
     o.reverse === "td" && o.lambda > 0 ? { lambda: o.lambda, value: (state) => flowGradient(state, o) } : undefined,
+  flowGradient: (o) => (o.reverseWeight > 0 && o.priorStrength === 1 ? (state) => flowGradient(state, o) : undefined),
+  learnsVariance: ({ variance }) => variance === "learned",
   losses(batch, o) {
     const weight = o.weighting === "sigma" ? batch.sigma : undefined;
     const penalty = (residual: Tensor) => (weight ? residual.mul(weight) : residual).square().mean();
@@ -82,6 +98,7 @@ export const residualNablaDb = defineObjective<Options>({
     const forward = penalty(batch.delta.sub(o.gradients === "semi" ? target.stopGradient() : target));
     const policy: Record<string, Tensor> = { forward };
     if (o.proximal > 0) policy.proximal = proximalLoss(batch, o.proximal);
+    if (o.variance === "learned") policy.variance = varianceLoss(batch, hNext);
     if (o.reverseWeight === 0) return { policy };
     const reverse = penalty(reverseResidual(batch, target, o)).mul(o.reverseWeight);
     const flow: Record<string, Tensor> = { reverse };
@@ -96,6 +113,16 @@ export const residualNablaDb = defineObjective<Options>({
     return { policy, flow };
   },
 });
+
+/**
+ * Trains v, the step's covariance being σ² diag(v). Like Δ = E h, v is where the KL divergence of the step from π_# F̃ is
+ * stationary: 1/v = 1 − σ² E ∂_k h_k, which by Stein's lemma is v = E t with t = 1 + (h_k(x') − Δ_k)(x'_k − μ_k), x' drawn by the
+ * policy; Δ takes out noise and no mean. The gradient of v − t log v in log v is v − t, twice that of the divergence.
+ */
+function varianceLoss({ state, next, delta, logVariance }: TransitionBatch, hNext: Tensor): Tensor {
+  const target = hNext.sub(delta).mul(next.x.sub(state.policy.mean)).add(1).stopGradient();
+  return logVariance.exp().sub(target.mul(logVariance)).mean();
+}
 
 /** γ of a state: how much of the predicted reward gradient is believed there; 1 at the terminal state. */
 const believed = ({ signal, inside }: TransitionState, kind: Attenuation): Tensor =>

@@ -6,6 +6,7 @@ import { input, sizeOf } from "../tensor/index.ts";
 import { levelRow, repeatedRow } from "./chain-columns.ts";
 import type { Conditions } from "./conditions.ts";
 import { guidedState } from "./guided-state.ts";
+import { type FlowGradient, firstHalf, type HalfStep, secondHalf, varianceAt } from "./half-steps.ts";
 
 /** N trajectories of a chain: x_0 … x_T with what was known when they were drawn. */
 export interface Trajectories {
@@ -18,7 +19,10 @@ export interface Trajectories {
   readonly outputs: readonly Float32Array[];
 }
 
-/** Writes the standard normal noise that makes x_i (i = 0: the initial state) of trajectory `sample`. */
+/**
+ * Writes the standard normal noise that makes x_i (i = 0: the initial state) of trajectory `sample`. Half steps ask again, with
+ * T + i, for the second half of the step to x_i.
+ */
 export type NoiseSource = (out: Float32Array, offset: number, size: number, sample: number, i: number) => void;
 
 /** One step of a block of trajectories: x_{i+1} was drawn from x_i. Its arrays are overwritten by the next step. */
@@ -32,6 +36,10 @@ export interface SampledStep {
   readonly out: Float32Array;
   readonly reference: Float32Array;
   readonly xNext: Float32Array;
+  /** log v of the step where it was learned. […shape] */
+  readonly logVariance: Float32Array | undefined;
+  /** Where x_{i+1} was drawn in two halves. */
+  readonly half: HalfStep | undefined;
 }
 
 export interface SampleRequest {
@@ -42,6 +50,8 @@ export interface SampleRequest {
   initial?: Float32Array | undefined;
   /** Values of trained parameters, by input name. */
   trained?: Values;
+  /** log v of every step, whose covariance is then σ_i² diag(v_i). [T, …shape] */
+  logVariance?: Float32Array | undefined;
   keepStates?: boolean;
   /** Sees every step as it is drawn. Needs a sampler with a `reference`. */
   watch?: ((step: SampledStep) => void) | undefined;
@@ -65,6 +75,8 @@ export interface ChainSamplerOptions {
   params: Params;
   /** Another network, evaluated at the same states in the same program. */
   reference?: Params | undefined;
+  /** Draws each step but the last in two halves, the second with h at the point between. Needs a `reference`. */
+  flowGradient?: FlowGradient | undefined;
 }
 
 /** Compiles one step of the chain, x_{i+1} = d₁x_i + d₂·out + σ z, and runs it T times per block of trajectories. */
@@ -82,7 +94,7 @@ export async function openChainSampler(runtime: Runtime, options: ChainSamplerOp
 }
 
 async function run(program: Program, options: ChainSamplerOptions, request: SampleRequest): Promise<Trajectories> {
-  const { model, chain, block } = options;
+  const { model, chain, block, flowGradient } = options;
   const { prompts, conditions, noise, initial, trained = {}, keepStates = false } = request;
   const size = sizeOf(model.shape);
   const count = prompts.length;
@@ -101,26 +113,37 @@ async function run(program: Program, options: ChainSamplerOptions, request: Samp
       for (let b = 0; b < used; b++) noise(out, b * size, size, start + b, i);
     };
     const put = (to: Float32Array, from: Float32Array) => to.set(from.subarray(0, used * size), start * size);
-    let x = new Float32Array(block * size);
+    let x: Float32Array = new Float32Array(block * size);
     const z = new Float32Array(block * size);
     if (initial) x.set(initial.subarray(start * size, (start + used) * size));
     else draw(x, 0);
     for (let i = 0; i < chain.T; i++) {
       request.signal?.throwIfAborted();
       draw(z, i + 1);
+      const step = chain.steps[i]!;
+      const logVariance = request.logVariance?.subarray(i * size, (i + 1) * size);
       const result = await program.run({
         ...fixed,
         x,
-        noise: z,
+        noise: logVariance ? z.map((value, k) => value * Math.sqrt(varianceAt(logVariance, k))) : z,
         columns: repeatedRow(levelRow(chain, i), block),
-        sigma: new Float32Array(block).fill(chain.steps[i]!.sigma),
+        sigma: new Float32Array(block).fill(step.sigma),
       });
       if (keepStates) {
         put(states[i]!, x);
         put(outputs[i]!, result.out!);
       }
-      const xNext = result.xNext!.slice();
-      request.watch?.({ i, start, used, x, out: result.out!, reference: result.reference!, xNext });
+      const { out, reference } = result as Record<"out" | "reference", Float32Array>;
+      let xNext: Float32Array = result.xNext!.slice();
+      let half: HalfStep | undefined;
+      // at the last step h(x_T) is no better known between than Δ: two halves with Δ are the whole step
+      if (flowGradient && i < chain.T - 1) {
+        const middle = firstHalf(step, { x, out, reference, noise: z, logVariance });
+        half = { middle, gradient: await flowGradient(i + 1, middle, blockPrompts) };
+        draw(z, chain.T + i + 1);
+        xNext = secondHalf(step, half, z, logVariance);
+      }
+      request.watch?.({ i, start, used, x, out, reference, xNext, logVariance, half });
       x = xNext;
       request.onProgress?.((k + (i + 1) / chain.T) / blocks);
     }

@@ -34,3 +34,11 @@ export function checkInitialLaw({ kind, initialLaw }: Objective, model: Model): 
     );
   }
 }
+
+/** Refuses a learned variance outside exact worlds, where nothing shows yet that it helps. Throws ConfigError. */
+export function checkVariance({ kind, learnsVariance }: Objective, { kind: model, prior }: Model): void {
+  if (!learnsVariance || prior) return;
+  throw new ConfigError(
+    `${kind} with variance: learned is an experiment on exact worlds (model.kind gaussian-mixture), but model.kind is "${model}". Set objective.variance: fixed, or raise sampler.steps, which helps against the same error.`,
+  );
+}

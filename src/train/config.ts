@@ -6,6 +6,7 @@ import { samplerKinds } from "../diffusion/samplers/kinds.ts";
 import { modelKinds } from "../models/kinds.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
+import { halfStepsRefusal } from "./half-steps-check.ts";
 import { rewardEntry, splitEntry, type Weighting } from "./reward-entry.ts";
 import { evaluateSettings, finetuneSettings, trainSettings } from "./settings.ts";
 import { trainRefusal } from "./train-check.ts";
@@ -100,6 +101,8 @@ function checkKinds(config: RunConfig, source: string): RunConfig {
   const worlds = isWorlds(config.prompts) ? config.prompts : undefined;
   const refusal = trainRefusal(resolvedObjective, sampler.steps, config.train);
   if (refusal) throw new ConfigError(`${source}: ${refusal}`);
+  const halfSteps = config.evaluate.halfSteps ? halfStepsRefusal(resolvedObjective) : undefined;
+  if (halfSteps) throw new ConfigError(`${source}: evaluate.halfSteps: ${halfSteps}`);
   return {
     ...config,
     model: worlds ? config.model : { kind: model.kind, ...checkedModel },

@@ -7,7 +7,7 @@ import type { Model } from "../models/model.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { RewardValue } from "../rewards/reward.ts";
 import type { Runtime } from "../runtime/index.ts";
-import { checkChain, checkInitialLaw } from "./chain-check.ts";
+import { checkChain, checkInitialLaw, checkVariance } from "./chain-check.ts";
 import type { TrainEvent } from "./events.ts";
 import { type Finetuned, unrecorded } from "./finetune-loop.ts";
 import { finetuneFromInitialLaw } from "./initial-law.ts";
@@ -42,6 +42,7 @@ export async function memoryParts(run: MemoryRun): Promise<Parts> {
   const chain = sampler.chain(model);
   checkChain(objective, sampler, chain);
   checkInitialLaw(objective, model);
+  checkVariance(objective, model);
   model.tokenize(prompts); // an unknown prompt is an error now, not at its first update
   const reward = await run.reward.load();
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {

@@ -47,6 +47,7 @@ export function minibatch(
     "x.columns": () => rowsOf((i) => levelRow(chain, i), indices),
     "xNext.columns": () => rowsOf((i) => levelRow(chain, i + 1), indices),
     transition: () => rowsOf((i) => transitionRow(chain, i), indices),
+    "transition.step": () => Int32Array.from(indices),
     "path.x": () => pick(() => states[stepDraw(objective, chain.T).from]!),
     "path.noise": () => pathNoise(parts, rollout, chosen, size),
     "path.start": () => Int32Array.from(indices),

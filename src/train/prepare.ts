@@ -14,7 +14,7 @@ import { byPrompt, partsOf, weightedSum } from "../rewards/compose.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { noReward } from "../rewards/no-reward.ts";
 import type { Reward, RewardPart } from "../rewards/reward.ts";
-import { checkChain, checkInitialLaw } from "./chain-check.ts";
+import { checkChain, checkInitialLaw, checkVariance } from "./chain-check.ts";
 import { hostRewardRefused, isWorlds, modelOptions, type RunConfig, rewardList } from "./config.ts";
 import { withLocalPaths } from "./hub-paths.ts";
 import { numbersOf, splitEntry } from "./reward-entry.ts";
@@ -46,6 +46,7 @@ export async function prepare(config: TrainConfig, openHub: OpenHub = hubFromEnv
   const { chain, reward } = parts;
   checkChain(objective, sampler, chain);
   checkInitialLaw(objective, parts.model);
+  checkVariance(objective, parts.model);
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {
     const onHost = partsOf(reward).find((part) => !part.reward.differentiable)!;
     throw hostRewardRefused(objective.kind, onHost.reward.kind, "reward");
@@ -69,7 +70,8 @@ export async function prepareSampling(
   return { model, reward, chain, guidance: sampler.guidance, prompts, adaptation };
 }
 
-function objectiveOf({ objective }: Pick<TrainConfig, "objective">): Objective {
+/** The objective that a configuration names, or the value in its place. */
+export function objectiveOf({ objective }: Pick<TrainConfig, "objective">): Objective {
   if (isObjectiveValue(objective)) return objective;
   const [kind, options] = kindOf("objective", objectiveKinds, objective);
   return kind(options);

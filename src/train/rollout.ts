@@ -1,6 +1,7 @@
 import { NonFiniteError } from "../core/errors.ts";
 import { Rng } from "../core/rng.ts";
 import { partMeans } from "../sample/image-scorer.ts";
+import { logVariances } from "../sample/learned-variance.ts";
 import { advantages, groupAdvantages } from "./advantages.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { lambdaReturns } from "./lambda-returns.ts";
@@ -32,6 +33,7 @@ export async function sampleRollout(
     prompts,
     conditions: programs.conditions,
     trained: state.sampling,
+    logVariance: logVariances(state.params.policy, parts.chain),
     keepStates: true,
     initial,
     noise: (out, offset, size, sample, i) => noiseAt(out, offset, size, i === 0 ? startOf(sample) : sample, i),

@@ -41,6 +41,12 @@ export const evaluateSettings = z.strictObject({
   every: z.int().nonnegative().default(0).describe("updates between evaluations; 0 = only before and after"),
   imagesPerPrompt: z.int().positive().default(16),
   seed: z.int().nonnegative().default(1000),
+  halfSteps: z
+    .boolean()
+    .optional()
+    .describe(
+      "measure the finished run in half steps, as nabla sample --half-steps draws; experimental; default: false",
+    ),
 });
 
 /** `finetune` of a configuration. */

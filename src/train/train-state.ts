@@ -4,6 +4,7 @@ import { AdamW, clipGradNorm, constantRate, Ema } from "../optim/index.ts";
 import type { CheckpointContent } from "../run/index.ts";
 import type { Values } from "../runtime/index.ts";
 import { initialLawPrefix } from "../sample/initial-law.ts";
+import { freshVarianceTable } from "../sample/learned-variance.ts";
 import type { RewardHistory } from "./advantages.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { flowPrefix, oldPrefix, policyPrefix } from "./update-program.ts";
@@ -36,7 +37,10 @@ export function initialState({ config, parts, initialLaw }: LoopOptions, saved?:
   const rng = new Rng(config.train.seed);
   const usesFlow = parts.objective.needs.includes("flow");
   const params = {
-    policy: cloneArrays(parts.adaptation.init(rng)),
+    policy: {
+      ...cloneArrays(parts.adaptation.init(rng)),
+      ...(parts.objective.learnsVariance && freshVarianceTable(parts.chain.T, parts.model.shape)),
+    },
     flow: usesFlow ? cloneArrays(parts.model.flow.init(rng)) : {},
   };
   const settings = { policy: config.train.optimizer, flow: config.train.flowOptimizer };

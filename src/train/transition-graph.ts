@@ -1,5 +1,6 @@
 import type { Losses, TransitionBatch } from "../objectives/index.ts";
 import { columnsInput, levelColumns, transitionColumns } from "../sample/chain-columns.ts";
+import { logVarianceAt, varianceTable } from "../sample/learned-variance.ts";
 import { fill, input, type Shape, type Tensor } from "../tensor/index.ts";
 import { lazy } from "./lazy.ts";
 import { pathGraph } from "./path-graph.ts";
@@ -25,6 +26,7 @@ function transitionBatch(options: TransitionGraphOptions): TransitionBatch {
     delta: () => state.policy.out.sub(state.reference.out).mul(d2.div(sigma.square())),
     oldOutput: () => input("oldOutput", shape),
     advantage: () => input("advantage", [batch]),
+    logVariance: () => logVarianceAt(options.policy[varianceTable]!, input("transition.step", [batch], "int32")),
     oldLogProb: () => input("oldLogProb", [batch]),
     logProb: () => elementMeanLogProb(next.x, state.policy.mean, sigma),
     lambdaReturn: () => ({

@@ -13,7 +13,14 @@ export interface Spread {
 export type Outcome = { readonly seed: number } & ({ readonly exact: ExactSummary } | { readonly diverged: string });
 
 /** A method that was run. */
-export interface MethodResult {
+export interface MethodResult extends MethodMeasures {
+  readonly updates: number;
+  /** Of the denoiser, in one run. */
+  readonly evaluations: number;
+}
+
+/** What the runs of a method came to. */
+export interface MethodMeasures {
   readonly method: string;
   readonly finished: readonly number[];
   readonly diverged: readonly { readonly seed: number; readonly reason: string }[];
@@ -41,7 +48,10 @@ export interface WorldReferences {
 
 export interface WorldResult {
   readonly world: string;
+  /** Of each run, where neither the method nor a budget says otherwise. */
   readonly updates: number;
+  /** The budget of each run, where one was given. */
+  readonly evaluations?: number;
   readonly beta: number;
   readonly seeds: readonly number[];
   /** Absent when no run reached the end. */
@@ -62,7 +72,7 @@ export function methodResult(
   method: string,
   outcomes: readonly Outcome[],
   references: WorldReferences | undefined,
-): MethodResult {
+): MethodMeasures {
   const finished = outcomes.filter((outcome) => "exact" in outcome);
   const over = (measure: ExactMeasure) => spread(finished.map(({ exact }) => exact[measure]));
   const { mean } = over("energyDistance");

@@ -23,6 +23,7 @@ export const klControl = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: () => ({ count: 1, from: 0, below: 1 }),
   needs: () => ["reference", "reward-gradient", "memoryless-chain"],
+  evaluations: ({ T }) => ({ perUpdate: 6 * T }),
   losses({ path, rewardOf }, { beta }) {
     // ‖μ_θ − μ_#‖²/(2σ²) = ‖σΔ‖²/2, summed over elements
     const kl = path.steps.map(({ delta, sigma }) => perSampleSum(delta.mul(sigma).square()).mul(0.5));

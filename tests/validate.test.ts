@@ -6,7 +6,7 @@ import { NonFiniteError } from "../src/core/errors.ts";
 import { packagePath } from "../src/core/package-root.ts";
 import { plainMethods, readMethods } from "../src/evaluate/methods.ts";
 import { trainPlanned, type ValidateOptions, validate } from "../src/evaluate/validate.ts";
-import type { PlannedRun } from "../src/evaluate/validation-plan.ts";
+import { type PlannedRun, planValidation } from "../src/evaluate/validation-plan.ts";
 import { leastEss, type MethodResult, type WorldResult } from "../src/evaluate/validation-result.ts";
 import { validationDocument, worldSection } from "../src/evaluate/validation-table.ts";
 import type { ExactReference, ExactSummary, RunSummary } from "../src/run/index.ts";
@@ -201,6 +201,18 @@ test("a file of variants sets objective, training and sampler, and keeps the wor
     [7, 20],
     [14, 10],
   ]);
+});
+
+test.each([
+  ["td", ["plane", "plane-beta8", "dim64-apart", "flow-plane"]],
+  ["td-memory", ["flow-plane-a07"]],
+])("every method of configs/studies/%s.yaml fits the worlds %j", async (study, names) => {
+  const worlds = names.map((name) => `configs/studies/worlds/${name}.yaml`);
+  const methods = await readMethods(`configs/studies/${study}.yaml`);
+  const out = join(folder, "studies");
+  for (const { methods: rows } of await planValidation({ worlds, methods, seeds: [0], evaluations: 1e6, out })) {
+    for (const row of rows) expect(row).not.toHaveProperty("refused");
+  }
 });
 
 test.each([

@@ -79,9 +79,10 @@ const hasReturns = ({ reverse, lambda, steps }: Options): boolean => reverse ===
  * Residual ∇-DB in semi-gradient form. With h(x_i) = γ_i β ∇_x r(x̂(x_i)) + g_φ(x_i), h(x_T) = β∇r(x_T):
  *   L→ = mean ‖w (Δ_θ(x_i) − sg h(x_{i+1}))‖²            trains θ
  *   L← = mean ‖w (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²          trains φ (reverse: td)
- * With k `steps` h(x_{i+1}) gives way in both to A = J_#(x_{i+1})ᵀ … J_#(x_{i+k−1})ᵀ h(x_{i+k}), where x_{i+k} is x_T at most; with
- * `lambda` to the mean of these over k, (1 − λ)λ^{k−1} each. k = 1, λ = 0 is TD(0); k = T, λ = 1 is adjoint matching.
- * whose fixed point samples from p_pre^{η_p} exp(β r). Without the stops (`gradients`) the losses also hold the variance of
+ * whose fixed point samples from p_pre^{η_p} exp(β r). With k `steps` h(x_{i+1}) gives way in both losses to
+ *   J_#(x_{i+1})ᵀ … J_#(x_{e−1})ᵀ h(x_e),   e = min(i + k, T),
+ * with `lambda` to the mean of these over k, weighted (1 − λ)λ^{k−1}: k = 1 and λ = 0 are TD(0), k ≥ T and λ = 1 adjoint
+ * matching. The further a target looks, the noisier it is and the more it costs (`nabla validate` counts it). Without the stops (`gradients`) the losses also hold the variance of
  * their targets: `forward`, as in the authors' code, flattens h; `full`, the paper's joint loss, moreover pulls the policy's
  * Jacobian to the pretrained one (docs/methods.md B.3). Both are biased towards the prior, and here to show it; samples and
  * ∇r stay stopped in them.

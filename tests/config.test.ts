@@ -198,6 +198,8 @@ describe("what is left out", () => {
       reverse: "td",
       gradients: "semi",
       lambda: 0,
+      steps: 1,
+      chain: "memoryless",
       weighting: "sigma",
       cleanPrediction: "frozen",
       attenuation: "squared",

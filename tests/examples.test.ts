@@ -115,6 +115,7 @@ test("an objective of one's own is trained as a value, and its needs are held ag
     options: z.strictObject({ beta: z.number().default(1) }),
     transitions: "strata",
     needs: () => ["reference", "reward-gradient"],
+    evaluations: ({ transitions }) => ({ perUpdate: 4 * transitions }),
     losses: ({ delta, next }, { beta }) => ({
       policy: {
         forward: delta.sub(next.rewardGradient(next.reference.x0Hat).mul(beta).stopGradient()).square().mean(),

@@ -7,7 +7,9 @@ import { residualNablaDb } from "../src/objectives/index.ts";
 import { referenceRuntime } from "../src/runtime/index.ts";
 import { openChainSampler } from "../src/sample/chain-sampler.ts";
 import { encodePrompts } from "../src/sample/conditions.ts";
-import { compileReturns, lambdaReturns } from "../src/train/lambda-returns.ts";
+import { lambdaReturns } from "../src/train/lambda-returns.ts";
+import { compileReturns } from "../src/train/return-programs.ts";
+import { stepReturns } from "../src/train/step-returns.ts";
 import { bindParams, flowPrefix, graphOptions } from "../src/train/update-program.ts";
 import { relativeError } from "./tolerances.ts";
 import { tableOf, tabular } from "./worlds/tabular.ts";
@@ -50,6 +52,7 @@ const flowOf = (prompt: Prompt, i: number) => (prompt === "left" ? [0.25 * i, -0
 const eachRow = (row: (prompt: Prompt, i: number) => number[]) =>
   tableOf((["left", "right"] as const).flatMap((prompt) => chain.steps.map(({ i }) => row(prompt, i))));
 const flowTable = eachRow(flowOf);
+const everyStep = prompts.flatMap((_, trajectory) => chain.steps.map(({ i }) => ({ trajectory, i })));
 const block = 2; // five trajectories: the last block is padded
 
 /** log-density derivatives of Σ w N(√ᾱ m, v I): gradient and Hessian, float64. */
@@ -93,9 +96,13 @@ function h(i: number, prompt: Prompt, x: number[]): number[] {
   return predicted.map((value, d) => step.alphaBar * value + flowOf(prompt, i)[d]!);
 }
 
-async function computed(lambda: number, flow = flowTable) {
+type Length = { lambda: number } | { steps: number };
+
+/** λ-returns of all steps, or k-step returns of drawn ones. */
+async function computed(length: Length, flow = flowTable, drawn = everyStep) {
   const runtime = referenceRuntime();
-  const own = withObjective(parts, residualNablaDb({ beta, lambda }));
+  // the value is the same for every k; one of 1 asks for no returns
+  const own = withObjective(parts, residualNablaDb({ beta, ...("lambda" in length ? length : { steps: 2 }) }));
   const bound = bindParams(own, {}, flow);
   const conditions = await encodePrompts(runtime, model, prompts);
   const frozen = asConstants(model.weights);
@@ -110,11 +117,10 @@ async function computed(lambda: number, flow = flowTable) {
   const programs = await compileReturns(runtime, graphOptions(own, bound, block));
   const trained = { [`${flowPrefix}table`]: Float32Array.from(flow.table!.data) };
   const stepOutputs = Object.keys(programs.step.outputs);
-  return {
-    trajectories,
-    stepOutputs,
-    ...(await lambdaReturns(programs, own, conditions, trajectories, trained, block)),
-  };
+  const sources = { programs, parts: own, conditions, trajectories, trained };
+  const returns =
+    "lambda" in length ? await lambdaReturns(sources, length.lambda) : await stepReturns(sources, length.steps, drawn);
+  return { trajectories, stepOutputs, ...returns };
 }
 
 describe("λ-returns along a sampled trajectory", () => {
@@ -123,7 +129,7 @@ describe("λ-returns along a sampled trajectory", () => {
     { lambda: 0.8, what: "A_i = (1−λ)h_i + λ J_#ᵀ A_{i+1}" },
     { lambda: 1e-6, what: "R_i = J_#ᵀ h_{i+1}, as at λ = 0" },
   ])("λ = $lambda: $what", async ({ lambda }) => {
-    const { trajectories, next, pulledBack } = await computed(lambda);
+    const { trajectories, next, pulledBack } = await computed({ lambda });
     const at = (j: number, i: number) => [...trajectories.states[i]!.subarray(2 * j, 2 * j + 2)];
     prompts.forEach((prompt, j) => {
       let adjoint = rewardSlope(prompt, at(j, T)); // A_T = h_T
@@ -147,9 +153,62 @@ describe("λ-returns along a sampled trajectory", () => {
       [1, true],
       [0.8, false],
     ] as const) {
-      const [first, second] = [await computed(lambda), await computed(lambda, other)];
+      const [first, second] = [await computed({ lambda }), await computed({ lambda }, other)];
       expect(relativeError(first.pulledBack[0]!, second.pulledBack[0]!) === 0).toBe(same);
       expect(first.stepOutputs).toEqual(same ? ["pulledBack"] : ["pulledBack", "value"]); // no h is computed in vain
+    }
+  });
+});
+
+describe("k-step returns along a sampled trajectory", () => {
+  test.each([1, 2, 4, T - 1, T, T + 3])("k = %i: h at x_{i+k}, or β∇r at x_T, carried back", async (steps) => {
+    const { trajectories, next, pulledBack } = await computed({ steps });
+    const at = (j: number, i: number) => [...trajectories.states[i]!.subarray(2 * j, 2 * j + 2)];
+    prompts.forEach((prompt, j) => {
+      for (let i = 0; i < T; i++) {
+        const end = Math.min(i + steps, T);
+        let adjoint = end === T ? rewardSlope(prompt, at(j, T)) : h(end, prompt, at(j, end));
+        for (let m = end - 1; m >= i; m--) {
+          if (m === i) {
+            expect(relativeError(next[i]!.subarray(2 * j, 2 * j + 2), adjoint), `A_${i + 1}`).toBeLessThan(2e-5);
+          }
+          const step = chain.steps[m]!;
+          adjoint = pull(step, prompt, at(j, m), [step.d1, step.d2], adjoint);
+        }
+        expect(relativeError(pulledBack[i]!.subarray(2 * j, 2 * j + 2), adjoint), `R_${i}`).toBeLessThan(2e-5);
+      }
+    });
+  });
+
+  test("k ≥ T is λ = 1, k = 1 nearly λ = 0", async () => {
+    for (const [steps, lambda, within] of [
+      [T, 1, 1e-6],
+      [T + 1, 1, 1e-6],
+      [1, 1e-7, 1e-5],
+    ] as const) {
+      const [stepwise, mixed] = [await computed({ steps }), await computed({ lambda })];
+      for (const { i } of chain.steps) {
+        expect(relativeError(stepwise.next[i]!, mixed.next[i]!)).toBeLessThan(within);
+        expect(relativeError(stepwise.pulledBack[i]!, mixed.pulledBack[i]!)).toBeLessThan(within);
+      }
+    }
+  });
+
+  test("drawn transitions alone are computed, whatever blocks they fall in", async () => {
+    const drawn = [
+      { trajectory: 4, i: 5 },
+      { trajectory: 0, i: 2 },
+      { trajectory: 4, i: 5 }, // a stratum may draw the last step again
+      { trajectory: 3, i: 0 },
+    ];
+    const all = await computed({ steps: 3 });
+    const some = await computed({ steps: 3 }, flowTable, drawn);
+    for (const { trajectory } of everyStep) {
+      for (const { i } of chain.steps) {
+        const own = (returns: typeof all) => [...returns.pulledBack[i]!.subarray(2 * trajectory, 2 * trajectory + 2)];
+        const isDrawn = drawn.some((t) => t.trajectory === trajectory && t.i === i);
+        expect(own(some)).toEqual(isDrawn ? own(all) : [0, 0]);
+      }
     }
   });
 });

@@ -33,6 +33,18 @@ describe("residual ∇-DB with lambda 1 and no flow network is the same method",
   });
 });
 
+test("residual ∇-DB with returns of T steps or more and no flow network is the same method, to rounding", async () => {
+  const set = ["train.updates=3"];
+  const { steps: expected } = await train(configOf(own(plane), ...set));
+  for (const steps of [6, 9]) {
+    const objective = { kind: "residual-nabla-db", beta: 1.5, steps, reverseWeight: 0 };
+    const { steps: found } = await train(configOf({ ...plane, objective }, ...set));
+    found.forEach(({ losses }, u) => {
+      expect(Math.abs(losses["policy.forward"]! / expected[u]!.losses["policy.adjoint"]! - 1)).toBeLessThan(1e-5);
+    });
+  }
+});
+
 test("zero reward: the pretrained policy is the answer, nothing moves", async () => {
   const config = configOf(own({ ...plane, reward: { kind: "linear", k: [0, 0] } }), "train.updates=2");
   const { steps } = await train(config);
@@ -61,7 +73,7 @@ describe("linear reward k·x on the prior N(0, I), DDPM chain", () => {
     const { chain } = parts;
     const transitions = drawnTransitions(parts);
     const adjoint = transitions.flatMap(({ i }) => [0.25 + i, -0.5 * i]);
-    const { losses, slope } = trace(parts, transitions, { more: { "lambdaReturn.next": adjoint } });
+    const { losses, slope } = trace(parts, transitions, { more: { "returns.next": adjoint } });
     // ∂/∂ε Σ (d₂ε/σ − σã)² / (elements) at ε = 0
     const expected = chain.steps.flatMap(({ d2 }, i) =>
       [0, 1].map((d) => (-2 * d2 * adjoint[2 * i + d]!) / adjoint.length),
@@ -86,7 +98,7 @@ describe("linear reward k·x on the prior N(0, I), DDPM chain", () => {
 test("the adjoint is stopped, and there is no flow loss", async () => {
   const parts = withObjective(await partsOf(plane), adjointMatching());
   expect(parts.objective.needs).not.toContain("flow");
-  const more = { "lambdaReturn.next": new Array<number>(12).fill(0.5) };
+  const more = { "returns.next": new Array<number>(12).fill(0.5) };
   const { losses, slope } = trace(parts, drawnTransitions(parts), { ...movedParams(parts), more });
   expect(losses.flow).toBeUndefined();
   expect(slope(losses.policy!.adjoint!, "policy").some((g) => Math.abs(g) > 1e-6)).toBe(true);

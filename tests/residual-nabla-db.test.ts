@@ -181,7 +181,7 @@ describe("a part trains only its own network", () => {
     const fixed = residualNablaDb({ beta, cleanPrediction: "policy", lambda: 0.5 });
     const same = trace(withObjective(planeParts, fixed), drawnTransitions(parts), {
       ...movedParams(parts),
-      more: { "lambdaReturn.next": target!, "lambdaReturn.pulledBack": target! },
+      more: { "returns.next": target!, "returns.pulledBack": target! },
     });
     const slope = traced.slope(losses.policy!.forward!, "policy");
     expect(relativeError(slope, same.slope(same.losses.policy!.forward!, "policy"), 1e-9)).toBeLessThan(1e-9);
@@ -436,7 +436,7 @@ describe("options", () => {
     const transitions = drawnTransitions(parts);
     const next = transitions.flatMap(({ x }) => x.map((v) => 2 * v));
     const pulledBack = transitions.flatMap(({ xNext }) => xNext);
-    const more = { "lambdaReturn.next": next, "lambdaReturn.pulledBack": pulledBack };
+    const more = { "returns.next": next, "returns.pulledBack": pulledBack };
     const { batch, losses, value, values } = trace(parts, transitions, { ...movedParams(parts), more });
     const [delta, h, sigma] = values([batch.delta, gradLogFlow({}, batch.state), batch.sigma]);
     const mean = (residual: (j: number) => number) =>
@@ -455,5 +455,21 @@ describe("options", () => {
     expect(() => residualNablaDb({ reverse: "mean", lambda: 0.5 })).toThrow(/lambda/);
     expect(() => residualNablaDb({ priorStrength: 0.5, lambda: 0.5 })).toThrow(/lambda/);
     expect(() => residualNablaDb({ lambda: 1, reverseWeight: 0 })).not.toThrow(); // adjoint matching
+  });
+
+  test("k steps replace both targets too, and are refused for the same reasons, and with λ", () => {
+    const { returns } = residualNablaDb({ steps: 4 });
+    expect(returns).toMatchObject({ steps: 4 });
+    expect(residualNablaDb({ steps: 1 }).returns).toBeUndefined();
+    expect(() => residualNablaDb({ steps: 2, lambda: 0.5 })).toThrow(/two ways/);
+    expect(() => residualNablaDb({ steps: 2, reverse: "sampled" })).toThrow(/steps/);
+    expect(() => residualNablaDb({ steps: 2, priorStrength: 0.5 })).toThrow(/priorStrength 1/);
+    expect(() => residualNablaDb({ steps: 2, gradients: "full" })).toThrow(/one-step targets/);
+    expect(() => residualNablaDb({ steps: 0 })).toThrow(/steps/);
+  });
+
+  test("a chain with memory is taken only where it is asked for", () => {
+    expect(residualNablaDb().needs).toContain("memoryless-chain");
+    expect(residualNablaDb({ chain: "any" }).needs).not.toContain("memoryless-chain");
   });
 });

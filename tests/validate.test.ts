@@ -6,7 +6,7 @@ import { NonFiniteError } from "../src/core/errors.ts";
 import { packagePath } from "../src/core/package-root.ts";
 import { plainMethods, readMethods } from "../src/evaluate/methods.ts";
 import { trainPlanned, type ValidateOptions, validate } from "../src/evaluate/validate.ts";
-import type { PlannedRun } from "../src/evaluate/validation-plan.ts";
+import { type PlannedRun, planValidation } from "../src/evaluate/validation-plan.ts";
 import { leastEss, type MethodResult, type WorldResult } from "../src/evaluate/validation-result.ts";
 import { validationDocument, worldSection } from "../src/evaluate/validation-table.ts";
 import type { ExactReference, ExactSummary, RunSummary } from "../src/run/index.ts";
@@ -123,19 +123,42 @@ describe("a world with made-up runs", () => {
       "",
       "7 updates, beta 1, seeds 0, 1, 2; mean ± standard deviation over seeds.",
       "",
-      "|  | mean reward | mode TV | energy distance | within-mode std / exact | 95 % of the energy distance | reached |",
-      "| --- | ---: | ---: | ---: | ---: | --- | --- |",
-      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |",
-      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |",
-      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |  |  |",
-      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 | 0.4804 to 0.5196 | yes |",
-      "| flow-grpo | diverged |  |  |  |  |  |",
+      "|  | mean reward | mode TV | energy distance | within-mode std / exact | 95 % of the energy distance | reached | thousand evaluations (updates) |",
+      "| --- | ---: | ---: | ---: | ---: | --- | --- | ---: |",
+      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |",
+      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |",
+      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |",
+      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 | 0.4804 to 0.5196 | yes | 34 (7) |",
+      "| flow-grpo | diverged |  |  |  |  |  | 45 (7) |",
     ]);
-    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |  |  |");
+    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |  |  |  |");
     expect(lines).toContain("- flow-grpo, seed 2, diverged: a loss is NaN (seed 2)");
     expect(lines.find((line) => line.startsWith("- adjoint-matching"))).toMatch(/does not fit: .*forgets its start/);
     expect(validationDocument([result, result]).match(/^## eta$/gm)).toHaveLength(2);
   });
+});
+
+test("a budget of evaluations: each method has the updates that come nearest to it", async () => {
+  const runs: PlannedRun[] = [];
+  const train = async (run: PlannedRun) => {
+    runs.push(run);
+    return summary(-1, 500);
+  };
+  // 80 trajectories: form (n) takes 54 each in an update, adjoint matching 72, ddpo 60
+  const methods = ["residual-nabla-db", "adjoint-matching", "ddpo"];
+  const evaluations = 100 * 80 * 54;
+  const [result] = await all({ worlds: [world("budget", "")], methods, evaluations, train });
+  expect(runs.map(({ config }) => config.train.updates)).toEqual([100, 75, 90]);
+  expect(result!.methods).toMatchObject([
+    { updates: 100, evaluations },
+    { updates: 75, evaluations },
+    { updates: 90, evaluations },
+  ]);
+  const section = worldSection(result!);
+  expect(section).toContain("\n432000 evaluations for each run, beta 1");
+  expect(section).toMatch(/^\| adjoint-matching .* 432 \(75\) \|$/m);
+  const [small] = await all({ worlds: [world("least", "")], methods: ["ddpo"], evaluations: 1, train });
+  expect(small!.methods).toMatchObject([{ updates: 1, evaluations: 4800 }]);
 });
 
 test("the target is reached within 0.004 of the tilted sampler, or of 0 where that has collapsed", async () => {
@@ -186,6 +209,18 @@ test("a file of variants sets objective, training and sampler, and keeps the wor
 });
 
 test.each([
+  ["td", ["plane", "plane-beta8", "dim64-apart", "flow-plane"]],
+  ["td-memory", ["flow-plane-a07"]],
+])("every method of configs/studies/%s.yaml fits the worlds %j", async (study, names) => {
+  const worlds = names.map((name) => `configs/studies/worlds/${name}.yaml`);
+  const methods = await readMethods(`configs/studies/${study}.yaml`);
+  const out = join(folder, "studies");
+  for (const { methods: rows } of await planValidation({ worlds, methods, seeds: [0], evaluations: 1e6, out })) {
+    for (const row of rows) expect(row).not.toHaveProperty("refused");
+  }
+});
+
+test.each([
   ["a: 1", /methods/],
   ["methods: { ../out: { objective: { kind: ddpo } } }", /a name is a folder too/],
   ["methods: { a: { objective: { kind: ddpo }, evaluate: { seed: 1 } } }", /evaluate.*seed/],
@@ -205,7 +240,7 @@ describe("the tilted sampler", () => {
   test("with too few effective samples is marked, without numbers", async () => {
     const { row, collapsed } = await tilted(leastEss - 0.5);
     expect(collapsed).toBe(true);
-    expect(row).toMatch(/\| collapsed \| {2}\| {2}\| {2}\| {2}\| {2}\|$/);
+    expect(row).toMatch(/\| collapsed \| {2}\| {2}\| {2}\| {2}\| {2}\| {2}\|$/);
     expect((await tilted(leastEss)).collapsed).toBe(false);
   });
 

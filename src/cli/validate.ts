@@ -1,6 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { packagePath } from "../core/package-root.ts";
 import { plainMethods, readMethods } from "../evaluate/methods.ts";
 import { trainPlanned, validate } from "../evaluate/validate.ts";
@@ -20,6 +20,7 @@ interface ValidateFlags {
   methods?: string[];
   seeds?: number[];
   updates?: number;
+  evaluations?: number;
   short: boolean;
   json: boolean;
 }
@@ -44,11 +45,19 @@ export function addValidate(cli: Cli): void {
     .option("--out <dir>", "folder of the runs, validate.md and validate.json", "runs/validate")
     .option(
       "--methods <kinds>",
-      "kinds of objectives, separated by commas, or a YAML file of variants such as configs/studies/lambda.yaml; default: all objectives",
+      "kinds of objectives, separated by commas, or a YAML file of variants such as configs/studies/td.yaml; default: all objectives",
       words,
     )
     .option("--seeds <list>", "seeds of the training, separated by commas; default: 0,1,2", seedList)
     .option("--updates <n>", "updates of each run; default: the world's", wholeNumber(1))
+    .addOption(
+      new Option(
+        "--evaluations <n>",
+        "in place of --updates: evaluations of the denoiser in each run, so that methods are compared at equal cost",
+      )
+        .argParser(wholeNumber(1))
+        .conflicts("updates"),
+    )
     .option(
       "--short",
       `a quick check: ${short.methods.join(" and ")}, ring8, ${short.updates} updates, one seed`,
@@ -62,6 +71,7 @@ Examples:
   nabla validate
   nabla validate --short --out runs/check
   nabla validate configs/worlds/ring8.yaml --methods residual-nabla-db,adjoint-matching --seeds 0,1,2,3,4 --json
+  nabla validate configs/worlds/dim16.yaml --methods configs/studies/td.yaml --evaluations 3456000
 `,
     )
     .action(async (paths: string[], flags: ValidateFlags) => {
@@ -73,6 +83,7 @@ Examples:
         methods: await methodsOf(flags.methods ?? given?.methods),
         seeds: flags.seeds ?? given?.seeds ?? [0, 1, 2],
         updates: flags.updates ?? given?.updates,
+        evaluations: flags.evaluations,
         imagesPerPrompt: given?.imagesPerPrompt,
         out: flags.out,
         train: (run, { index, count }) => trainWithProgress(cli, run, `${index}/${count}`),

@@ -36,10 +36,13 @@ export async function* validate({ train, ...plan }: ValidateOptions): AsyncGener
       updates,
       beta,
       seeds: plan.seeds,
+      ...(plan.evaluations !== undefined && { evaluations: plan.evaluations }),
       ...(references && { references }),
-      methods: methods.map(({ method, aim, refused }) =>
-        refused === undefined ? methodResult({ method, aim }, outcomes.get(method)!, references) : { method, refused },
-      ),
+      methods: methods.map((planned) => {
+        const { method } = planned;
+        if ("refused" in planned) return { method, refused: planned.refused };
+        return { ...methodResult(planned, outcomes.get(method)!, references), ...planned.cost };
+      }),
     };
   }
 }

@@ -7,6 +7,7 @@ import type { Aim } from "../objectives/index.ts";
 import { objectiveKinds } from "../objectives/kinds.ts";
 import { differingKeys, type RunSummary, readRunConfig, readSummary } from "../run/index.ts";
 import { type RunConfig, readConfig } from "../train/config.ts";
+import { evaluationsPerUpdate } from "../train/evaluations.ts";
 import { prepare, prepareSampling, rewardsByPrompt } from "../train/prepare.ts";
 import type { Method } from "./methods.ts";
 
@@ -18,6 +19,8 @@ export interface PlanOptions {
   seeds: readonly number[];
   /** Default: those of the world. */
   updates?: number | undefined;
+  /** In place of `updates`: evaluations of the denoiser that each run may take, so that methods are compared at equal cost. */
+  evaluations?: number | undefined;
   /** Samples of what is measured before and after a run. Default: the world's; the exact measures never rest on fewer than 10,000. */
   imagesPerPrompt?: number | undefined;
   /** Folder of the run directories WORLD/METHOD/seed-K. */
@@ -38,12 +41,17 @@ export interface PlannedWorld {
   readonly world: string;
   readonly updates: number;
   readonly beta: number;
-  readonly methods: readonly {
-    readonly method: string;
-    readonly aim: Aim;
-    readonly runs: readonly PlannedRun[];
-    readonly refused?: string;
-  }[];
+  readonly methods: readonly PlannedMethod[];
+}
+
+export type PlannedMethod =
+  | { readonly method: string; readonly aim: Aim; readonly cost: RunCost; readonly runs: readonly PlannedRun[] }
+  | { readonly method: string; readonly refused: string; readonly runs: readonly [] };
+
+/** Updates of a run, and its evaluations of the denoiser. */
+export interface RunCost {
+  readonly updates: number;
+  readonly evaluations: number;
 }
 
 /**
@@ -62,12 +70,12 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
   for (const [k, path] of worlds.entries()) {
     const world = names[k]!;
     const base = await readWorld(path, options);
-    const rows: PlannedWorld["methods"][number][] = [];
+    const rows: PlannedMethod[] = [];
     for (const [m, method] of methods.entries()) {
       const aim = aims[m]!;
-      const found = await configOf(path, base, method);
+      const found = await configOf(path, base, method, options.evaluations);
       if (typeof found === "string") {
-        rows.push({ method: method.name, aim, runs: [], refused: found });
+        rows.push({ method: method.name, runs: [], refused: found });
         continue;
       }
       const runs = seeds.map((seed) => ({
@@ -75,10 +83,10 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
         method: method.name,
         seed,
         path: join(out, world, method.name, `seed-${seed}`),
-        config: { ...found, train: { ...found.train, seed } },
+        config: { ...found.config, train: { ...found.config.train, seed } },
       }));
       for (const run of runs) await finishedSummary(run);
-      rows.push({ method: method.name, aim, runs });
+      rows.push({ method: method.name, aim, cost: found.cost, runs });
     }
     planned.push({ world, updates: base.train.updates, beta: betaOf(base), methods: rows });
   }
@@ -115,8 +123,13 @@ async function readWorld(path: string, { updates, imagesPerPrompt }: PlanOptions
   );
 }
 
-/** The world's configuration with another method, or why the method does not fit it. */
-async function configOf(path: string, base: RunConfig, { set }: Method): Promise<RunConfig | string> {
+/** The world's configuration with another method and, for a budget, its number of updates; or why the method does not fit. */
+async function configOf(
+  path: string,
+  base: RunConfig,
+  { set }: Method,
+  budget: number | undefined,
+): Promise<{ config: RunConfig; cost: RunCost } | string> {
   const beta = betaOf(base);
   const [kind] = kindOf("objective", objectiveKinds, set.objective);
   const takesBeta = "beta" in (z.toJSONSchema(kind.options, { io: "input", unrepresentable: "any" }).properties ?? {});
@@ -130,8 +143,13 @@ async function configOf(path: string, base: RunConfig, { set }: Method): Promise
     const { priorStrength = 1 } = config.objective as { priorStrength?: number };
     if (priorStrength !== 1)
       return `with priorStrength ${priorStrength} the target of ${kind.kind} has no closed form.`;
-    await prepare(config);
-    return config;
+    const { objective: prepared, chain } = await prepare(config);
+    const each = evaluationsPerUpdate(prepared, chain.T, config.train);
+    const updates = budget === undefined ? config.train.updates : Math.max(1, Math.round(budget / each));
+    return {
+      config: { ...config, train: { ...config.train, updates } },
+      cost: { updates, evaluations: updates * each },
+    };
   } catch (error) {
     if (error instanceof ConfigError) return error.message;
     throw error;

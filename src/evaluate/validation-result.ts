@@ -15,7 +15,14 @@ export interface Spread {
 export type Outcome = { readonly seed: number } & ({ readonly exact: ExactSummary } | { readonly diverged: string });
 
 /** A method that was run. */
-export interface MethodResult {
+export interface MethodResult extends MethodMeasures {
+  readonly updates: number;
+  /** Of the denoiser, in one run. */
+  readonly evaluations: number;
+}
+
+/** What the runs of a method came to. */
+export interface MethodMeasures {
   readonly method: string;
   readonly aim: Aim;
   readonly finished: readonly number[];
@@ -46,7 +53,10 @@ export interface WorldReferences {
 
 export interface WorldResult {
   readonly world: string;
+  /** Of each run, where neither the method nor a budget says otherwise. */
   readonly updates: number;
+  /** The budget of each run, where one was given. */
+  readonly evaluations?: number;
   readonly beta: number;
   readonly seeds: readonly number[];
   /** Absent when no run reached the end. */
@@ -63,7 +73,7 @@ export function methodResult(
   { method, aim }: Pick<MethodResult, "method" | "aim">,
   outcomes: readonly Outcome[],
   references: WorldReferences | undefined,
-): MethodResult {
+): MethodMeasures {
   const finished = outcomes.filter((outcome) => "exact" in outcome);
   const over = (measure: ExactMeasure) => spread(finished.map(({ exact }) => exact[measure]));
   const { mean } = over("energyDistance");

@@ -23,11 +23,11 @@ export const validationDocument = (results: readonly WorldResult[]): string =>
   `# Validation on exact worlds\n\nReached: an energy distance of at most ${reachedWithin} above the tilted sampler's, or above 0 where that has collapsed.\n\n${results.map(worldSection).join("\n")}`;
 
 /** Heading, table and notes of one world, in Markdown. */
-export function worldSection({ world, updates, beta, seeds, references, methods }: WorldResult): string {
+export function worldSection({ world, updates, evaluations, beta, seeds, references, methods }: WorldResult): string {
   const several = seeds.length > 1 ? "; mean ± standard deviation over seeds" : "";
   const rows: string[][] = [
-    ["", ...exactMeasures.map((measure) => headings[measure]), "95 % of the energy distance", "reached"],
-    ["---", ...exactMeasures.map(() => "---:"), "---", "---"],
+    ["", ...exactMeasures.map((measure) => headings[measure]), "95 % of the energy distance", "reached", costHeading],
+    ["---", ...exactMeasures.map(() => "---:"), "---", "---", "---:"],
   ];
   if (references) {
     const { pretrained, target, tilted } = references;
@@ -42,7 +42,7 @@ export function worldSection({ world, updates, beta, seeds, references, methods 
   const lines = [
     `## ${world}`,
     "",
-    `${updates} updates, beta ${beta}, ${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
+    `${evaluations === undefined ? `${updates} updates` : `${evaluations} evaluations for each run`}, beta ${beta}, ${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
     "",
     ...[...rows, ...methods.map(methodRow)].map((cells) => `| ${cells.join(" | ")} |`),
     "",
@@ -59,13 +59,14 @@ export function worldSection({ world, updates, beta, seeds, references, methods 
 function methodRow(result: MethodResult | RefusedMethod): string[] {
   if ("refused" in result) return [result.method, ...across("does not fit")];
   const { method, measures, interval, reached, finished, diverged } = result;
-  if (!measures || !interval) return [method, ...across("diverged")];
+  if (!measures || !interval) return [method, ...across("diverged", cost(result))];
   const some = diverged.length > 0 ? ` (${diverged.length} of ${finished.length + diverged.length} diverged)` : "";
   return [
     `${method}${some}`,
     ...exactMeasures.map((measure) => spread(measures[measure])),
     interval.map(number).join(" to "),
     reached ? "yes" : "no",
+    cost(result),
   ];
 }
 
@@ -83,7 +84,12 @@ const reference = (measures: ExactReference): string[] => [
   ...exactMeasures.map((measure) => number(measures[measure])),
   "",
   "",
+  "",
 ];
+
+/** Of the denoiser, of a run that comes to its end. */
+const costHeading = "thousand evaluations (updates)";
+const cost = ({ evaluations, updates }: MethodResult): string => `${Math.round(evaluations / 1000)} (${updates})`;
 
 const spread = ({ mean, std }: Spread): string =>
   std === undefined ? number(mean) : `${number(mean)} ± ${number(std)}`;
@@ -91,6 +97,6 @@ const spread = ({ mean, std }: Spread): string =>
 /** Four decimals; a diverging run has numbers that would not fit a column. */
 const number = (value: number): string => (Math.abs(value) < 1e5 ? value.toFixed(4) : value.toExponential(2));
 
-const across = (word: string): string[] => [word, ...exactMeasures.slice(1).map(() => ""), "", ""];
+const across = (word: string, last = ""): string[] => [word, ...exactMeasures.slice(1).map(() => ""), "", "", last];
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();

@@ -22,10 +22,11 @@ export const adjointMatching = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: "strata",
   needs: () => ["reference", "reward-gradient", "memoryless-chain"],
+  evaluations: ({ T, transitions }) => ({ perRollout: 2 * T, perUpdate: 2 * transitions }),
   // λ = 1 reads the value at x_T alone, where it is β∇r
   returns: ({ beta }) => ({ lambda: 1, value: (state) => state.rewardGradient(state.x).mul(beta) }),
-  losses({ delta, sigma, lambdaReturn }) {
-    const residual = delta.sub(lambdaReturn.next.stopGradient());
+  losses({ delta, sigma, returns }) {
+    const residual = delta.sub(returns.next.stopGradient());
     return { policy: { adjoint: residual.mul(sigma).square().mean() } };
   },
 });

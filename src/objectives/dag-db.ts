@@ -35,6 +35,7 @@ export const dagDb = defineObjective<Options>({
     "memoryless-chain",
     ...(proximal > 0 ? (["old-output"] as const) : []),
   ],
+  evaluations: ({ transitions }) => ({ perUpdate: 4 * transitions - 1 }),
   losses(batch, { beta, proximal }) {
     const { flow, forward, backward, flowNext } = balanceTerms(batch, beta);
     const balance = forward.add(flow).sub(backward).sub(flowNext).square().mean();

@@ -33,6 +33,7 @@ export const dagKl = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: "all",
   needs: () => ["reference", "reward-gradient", "flow", "memoryless-chain"],
+  evaluations: ({ transitions }) => ({ perUpdate: 4 * transitions - 1 }),
   losses(batch, { beta, clip }) {
     const { logProb, oldLogProb } = batch;
     const { flow, forward, backward, flowNext } = balanceTerms(batch, beta);

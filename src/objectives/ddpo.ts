@@ -28,6 +28,7 @@ export const ddpo = defineObjective<Options>({
     estimator === "score-function" && updatesPerRollout > 1
       ? `the score-function estimator is right for samples of the current policy only, but train.updatesPerRollout is ${updatesPerRollout}. Set that to 1, or objective.estimator to importance-sampling.`
       : undefined,
+  evaluations: ({ transitions }) => ({ perUpdate: 2 * transitions }),
   losses(batch, { estimator, clip }) {
     const surrogate =
       estimator === "score-function" ? batch.advantage.mul(batch.logProb).mean().neg() : clippedSurrogate(batch, clip);

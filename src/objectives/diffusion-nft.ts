@@ -47,6 +47,7 @@ export const diffusionNft = defineObjective<Options>({
   needs: ({ klWeight }) => ["advantage", ...(klWeight > 0 ? (["reference"] as const) : [])],
   groups: ({ groupSize, advantageStd }) => ({ size: groupSize, advantageStd }),
   oldPolicy: ({ decayRate, decayLimit }) => ({ decay: (updates) => Math.min(decayRate * updates, decayLimit) }),
+  evaluations: ({ transitions }, { klWeight }) => ({ perUpdate: (klWeight > 0 ? 4 : 3) * transitions }),
   losses({ state, end, noiseLevel, noise, advantage }, { mixing: b, klWeight }) {
     const at = state.at(end.mul(state.signal).add(noise.mul(noiseLevel)));
     const x0HatOld = at.old.x0Hat.stopGradient();

@@ -23,6 +23,7 @@ export const draftLv = defineObjective<Options>({
   transitions: (T, { renoisings }) => ({ count: renoisings, from: T - 1, below: T }),
   needs: () => ["reward-gradient"],
   chain: "any",
+  evaluations: ({ transitions }) => ({ perUpdate: 2 * transitions }),
   losses({ state, next, noising, noise, rewardOf }) {
     const noised = next.x.mul(noising.scale).add(noise.mul(noising.std));
     return { policy: { reward: rewardOf(state.at(noised).policy.x0Hat).mean().neg() } };

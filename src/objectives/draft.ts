@@ -31,5 +31,9 @@ export const draft = defineObjective<Options>({
   },
   needs: () => ["reward-gradient"],
   chain: "any",
+  evaluations: ({ T }, { lastSteps }) => {
+    const steps = typeof lastSteps === "number" ? lastSteps : T;
+    return { perUpdate: (steps > 1 ? 3 : 2) * steps };
+  },
   losses: ({ path, rewardOf }) => ({ policy: { reward: rewardOf(path.end).mean().neg() } }),
 });

@@ -34,6 +34,7 @@ export const flowGrpo = defineObjective<Options>({
   transitions: "all",
   needs: ({ klWeight }) => ["advantage", ...(klWeight > 0 ? (["reference"] as const) : [])],
   groups: ({ groupSize, sharedNoise, advantageStd }) => ({ size: groupSize, sharedNoise, advantageStd }),
+  evaluations: ({ transitions }, { klWeight }) => ({ perUpdate: (klWeight > 0 ? 3 : 2) * transitions }),
   losses(batch, { clip, klWeight }) {
     const surrogate = clippedSurrogate(batch, clip);
     if (klWeight === 0) return { policy: { surrogate } };

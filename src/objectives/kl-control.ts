@@ -36,6 +36,7 @@ export const klControl = defineObjective<Options>({
     ...(initialLaw === "fixed" ? (["memoryless-chain"] as const) : []),
   ],
   initialLaw: ({ initialLaw, beta }) => (initialLaw === "learned" ? { beta } : undefined),
+  evaluations: ({ T }) => ({ perUpdate: 6 * T }),
   losses({ path, rewardOf }, { beta }) {
     // ‖μ_θ − μ_#‖²/(2σ²) = ‖σΔ‖²/2, summed over elements
     const kl = path.steps.map(({ delta, sigma }) => perSampleSum(delta.mul(sigma).square()).mul(0.5));

@@ -29,6 +29,7 @@ export const nablaDb = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: "strata",
   needs: () => ["reward-gradient", "reference", "flow", "memoryless-chain"],
+  evaluations: ({ transitions }) => ({ perUpdate: 7 * transitions - 2 }),
   losses(batch, o) {
     const { state, next, sigma } = batch;
     const penalty = (residual: Tensor) => (o.weighting === "sigma" ? residual.mul(sigma) : residual).square().mean();

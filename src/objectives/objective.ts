@@ -103,8 +103,8 @@ export interface TransitionBatch {
   readonly oldLogProb: Tensor;
   /** The same under the policy in training. */
   readonly logProb: Tensor;
-  /** λ-returns along the trajectory: A_{i+1} and R_i of docs/methods.md E.8. */
-  readonly lambdaReturn: { readonly next: Tensor; readonly pulledBack: Tensor };
+  /** Returns along the trajectory: A_{i+1} and R_i of docs/methods.md E.8. */
+  readonly returns: { readonly next: Tensor; readonly pulledBack: Tensor };
   /** [B] → [B]: for each transition, the sum over its trajectory, of which every step must be in the batch. */
   trajectorySum(values: Tensor): Tensor;
   /** [B] → [B]: for each transition, the mean over those of its prompt, of which the batch must hold two trajectories. */
@@ -127,6 +127,34 @@ export interface Groups {
 export interface OldPolicy {
   /** d after so many updates. */
   decay(updates: number): number;
+}
+
+/**
+ * Targets along a sampled trajectory, from the gradient of a value, h: λ-returns with decay λ > 0, or k-step returns, which
+ * carry h(x_{i+k}) back along `steps` = k sampled steps.
+ */
+export type ReturnsOf = { value(state: TransitionState): Tensor } & (
+  | { readonly lambda: number }
+  | { readonly steps: number }
+);
+
+/** The shape of an update, for its cost. */
+export interface UpdateShape {
+  readonly T: number;
+  /** Transitions per trajectory that an update trains on. */
+  readonly transitions: number;
+}
+
+/**
+ * Evaluations of the denoiser per trajectory, besides the T of drawing it: forward = vector-Jacobian product = 1, a parameter
+ * gradient = forward + backward = 2. What one transition can share is counted once, and x_T, where nothing is predicted, costs
+ * nothing. Not counted: flow networks, rewards, decoders; guidance, which doubles all of them; what a program computes again
+ * because it is another program.
+ */
+export interface Evaluations {
+  /** For targets that serve all updates on a rollout. Default: 0. */
+  readonly perRollout?: number;
+  readonly perUpdate: number;
 }
 
 /** Steps of a trajectory to train on: `count` of them, each drawn uniformly from from ≤ i < below. */
@@ -163,8 +191,10 @@ export interface ObjectiveDefinition<Options> {
   needs(options: Options): readonly Need[];
   /** Which transitions of a trajectory are trained on: one per stratum and the last, all, or some drawn from a part of the T steps. */
   transitions: "strata" | "all" | ((T: number, options: Options) => StepDraw);
-  /** For objectives that read `lambdaReturn`: its decay λ > 0 and the value h it bootstraps from; else undefined. */
-  returns?(options: Options): { lambda: number; value(state: TransitionState): Tensor } | undefined;
+  /** For objectives that read `returns` of a batch; else undefined. */
+  returns?(options: Options): ReturnsOf | undefined;
+  /** What it costs. */
+  evaluations(shape: UpdateShape, options: Options): Evaluations;
   /** For objectives that learn it: h = ∇log F̃ of a state before the end, which half steps follow; undefined where h is no such. */
   flowGradient?(options: Options): ((state: TransitionState) => Tensor) | undefined;
   /** The policy has variances of its own, trained by the losses that read `logVariance`. Default: the pretrained ones. */
@@ -187,7 +217,7 @@ export interface Objective {
   readonly kind: string;
   readonly needs: readonly Need[];
   readonly transitions: "strata" | "all" | ((T: number) => StepDraw);
-  readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
+  readonly returns: ReturnsOf | undefined;
   readonly flowGradient: ((state: TransitionState) => Tensor) | undefined;
   readonly learnsVariance: boolean;
   readonly groups: Groups | undefined;
@@ -197,6 +227,7 @@ export interface Objective {
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
   refuseReuse(updatesPerRollout: number): string | undefined;
+  evaluations(shape: UpdateShape): Evaluations;
   losses(batch: TransitionBatch): Losses;
 }
 /** A registered objective: call it with options, or let a configuration name its kind. */
@@ -230,6 +261,7 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       chain: definition.chain ?? "stochastic",
       options,
       refuseReuse: (updatesPerRollout) => definition.refuseReuse?.(updatesPerRollout, options),
+      evaluations: (shape) => definition.evaluations(shape, options),
       losses: (batch) => definition.losses(batch, options),
     };
   };

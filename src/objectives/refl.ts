@@ -29,6 +29,7 @@ export const refl = defineObjective<Options>({
   transitions: (T, { late }) => ({ count: 1, from: T - Math.max(1, Math.round(late * T)), below: T }),
   needs: () => ["reward-gradient"],
   chain: "any",
+  evaluations: () => ({ perUpdate: 2 }),
   losses({ state, rewardOf }, { threshold, weight }) {
     const r = rewardOf(state.policy.x0Hat); // [B]
     const shortfall = threshold === null ? r.neg() : r.neg().add(threshold).relu();

@@ -33,6 +33,9 @@ export const residualDb = defineObjective<Options>({
     "memoryless-chain",
     ...(attenuation === "zero" ? [] : (["reward-gradient"] as const)),
   ],
+  evaluations: ({ transitions }, { attenuation }) => ({
+    perUpdate: attenuation === "zero" ? 3 * transitions : 4 * transitions - 1,
+  }),
   losses(batch, o) {
     const at = (end: "state" | "next") => logFlow(batch[end], batch.reward, o);
     const balance = logRatio(batch).add(at("state")).sub(at("next")).square().mean();

@@ -1,8 +1,15 @@
 import { z } from "zod";
 import type { Operand, Tensor } from "../tensor/index.ts";
 import { type Attenuation, attenuation, gammaOf } from "./attenuation.ts";
-import { defineObjective, type TransitionBatch, type TransitionState } from "./objective.ts";
+import {
+  defineObjective,
+  type Evaluations,
+  type TransitionBatch,
+  type TransitionState,
+  type UpdateShape,
+} from "./objective.ts";
 import { proximal, proximalLoss, proximalRefusal } from "./proximal.ts";
+import { stepReturnEvaluations } from "./step-return-evaluations.ts";
 
 const fields = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre^priorStrength · exp(beta · r)"),
@@ -17,6 +24,7 @@ const fields = z.strictObject({
     .default("td")
     .describe("what the flow chases: J_#ᵀh (td), J_#ᵀΔ (mean), the sampled score difference (sampled, the paper)"),
   lambda: z.number().min(0).max(1).default(0).describe("with reverse td: 0 bootstraps at once, 1 is adjoint matching"),
+  steps: z.int().positive().default(1).describe("with reverse td: sampled steps before the target bootstraps"),
   weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
   cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
   attenuation: attenuation.describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
@@ -29,6 +37,10 @@ const fields = z.strictObject({
     .describe(
       "fixed, the default: that of the pretrained steps; learned: per step and dimension, experimental, exact worlds only",
     ),
+  chain: z
+    .enum(["memoryless", "any"])
+    .default("memoryless")
+    .describe("any takes a chain that remembers its start too, on which the answer is biased"),
   gradients: z
     .enum(["semi", "forward", "full"])
     .default("semi")
@@ -37,7 +49,7 @@ const fields = z.strictObject({
     ),
 });
 
-/** λ-returns are those of docs/methods.md E.8: of the td form, for the prior at full strength. */
+/** Returns are those of docs/methods.md E.8: of the td form, for the prior at full strength, with λ or with k steps. */
 const options = fields
   .refine(({ lambda, reverse }) => lambda === 0 || reverse === "td", {
     path: ["lambda"],
@@ -47,10 +59,22 @@ const options = fields
     path: ["lambda"],
     message: "λ-returns need priorStrength 1; set lambda to 0, or priorStrength to 1",
   })
-  .refine(({ gradients, lambda, reverseWeight }) => gradients === "semi" || (lambda === 0 && reverseWeight > 0), {
+  .refine(({ steps, lambda }) => steps === 1 || lambda === 0, {
+    path: ["steps"],
+    message: "k-step returns and λ-returns are two ways between the same ends; set steps to 1, or lambda to 0",
+  })
+  .refine(({ steps, reverse }) => steps === 1 || reverse === "td", {
+    path: ["steps"],
+    message: "acts with reverse td only; set it to 1, or reverse to td",
+  })
+  .refine(({ steps, priorStrength }) => steps === 1 || priorStrength === 1, {
+    path: ["steps"],
+    message: "k-step returns need priorStrength 1; set steps to 1, or priorStrength to 1",
+  })
+  .refine((o) => o.gradients === "semi" || (!hasReturns(o) && o.reverseWeight > 0), {
     path: ["gradients"],
     message:
-      "other than semi needs a flow network and no λ-returns; set it to semi, or reverseWeight above 0 and lambda 0",
+      "other than semi needs a flow network and one-step targets; set it to semi, or reverseWeight above 0, lambda 0 and steps 1",
   })
   .refine(
     ({ variance, reverse, priorStrength, gradients }) =>
@@ -60,13 +84,19 @@ const options = fields
       message: "learned needs reverse td, priorStrength 1 and gradients semi; set it to fixed, or these so",
     },
   );
-type Options = z.output<typeof options>;
+type Options = z.output<typeof fields>;
+
+/** Whether targets come from further along the trajectory than x_{i+1}. */
+const hasReturns = ({ reverse, lambda, steps }: Options): boolean => reverse === "td" && (lambda > 0 || steps > 1);
 
 /**
  * Residual ∇-DB in semi-gradient form. With h(x_i) = γ_i β ∇_x r(x̂(x_i)) + g_φ(x_i), h(x_T) = β∇r(x_T):
  *   L→ = mean ‖w (Δ_θ(x_i) − sg h(x_{i+1}))‖²            trains θ
  *   L← = mean ‖w (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²          trains φ (reverse: td)
- * whose fixed point samples from p_pre^{η_p} exp(β r). Without the stops (`gradients`) the losses also hold the variance of
+ * whose fixed point samples from p_pre^{η_p} exp(β r). With k `steps` h(x_{i+1}) gives way in both losses to
+ *   J_#(x_{i+1})ᵀ … J_#(x_{e−1})ᵀ h(x_e),   e = min(i + k, T),
+ * with `lambda` to the mean of these over k, weighted (1 − λ)λ^{k−1}: k = 1 and λ = 0 are TD(0), k ≥ T and λ = 1 adjoint
+ * matching. The further a target looks, the noisier it is and the more it costs (`nabla validate` counts it). Without the stops (`gradients`) the losses also hold the variance of
  * their targets: `forward`, as in the authors' code, flattens h; `full`, the paper's joint loss, moreover pulls the policy's
  * Jacobian to the pretrained one (docs/methods.md B.3). Both are biased towards the prior, and here to show it; samples and
  * ∇r stay stopped in them.
@@ -79,21 +109,25 @@ export const residualNablaDb = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: "strata",
   refuseReuse: proximalRefusal,
-  needs: ({ reverseWeight, proximal }) => [
+  needs: ({ reverseWeight, proximal, chain }) => [
     "reference",
     "reward-gradient",
-    "memoryless-chain",
+    ...(chain === "memoryless" ? (["memoryless-chain"] as const) : []),
     ...(reverseWeight > 0 ? (["flow"] as const) : []),
     ...(proximal > 0 ? (["old-output"] as const) : []),
   ],
-  returns: (o) =>
-    o.reverse === "td" && o.lambda > 0 ? { lambda: o.lambda, value: (state) => flowGradient(state, o) } : undefined,
+  returns(o) {
+    const value = (state: TransitionState) => flowGradient(state, o);
+    if (!hasReturns(o)) return undefined;
+    return o.lambda > 0 ? { lambda: o.lambda, value } : { steps: o.steps, value };
+  },
+  evaluations,
   flowGradient: (o) => (o.reverseWeight > 0 && o.priorStrength === 1 ? (state) => flowGradient(state, o) : undefined),
   learnsVariance: ({ variance }) => variance === "learned",
   losses(batch, o) {
     const weight = o.weighting === "sigma" ? batch.sigma : undefined;
     const penalty = (residual: Tensor) => (weight ? residual.mul(weight) : residual).square().mean();
-    const hNext = o.reverse === "td" && o.lambda > 0 ? batch.lambdaReturn.next : flowGradient(batch.next, o);
+    const hNext = hasReturns(o) ? batch.returns.next : flowGradient(batch.next, o);
     const target = driftTarget(batch, hNext, o.priorStrength);
     const forward = penalty(batch.delta.sub(o.gradients === "semi" ? target.stopGradient() : target));
     const policy: Record<string, Tensor> = { forward };
@@ -164,8 +198,7 @@ function reverseResidual(batch: TransitionBatch, target: Tensor, o: Options): Te
   const { state, next, sigma } = batch;
   const stop = (known: Tensor) => (o.gradients === "full" ? known : known.stopGradient());
   const eta = o.priorStrength;
-  if (o.reverse === "td" && o.lambda > 0)
-    return flowGradient(state, o).sub(batch.lambdaReturn.pulledBack.stopGradient());
+  if (hasReturns(o)) return flowGradient(state, o).sub(batch.returns.pulledBack.stopGradient());
   if (o.reverse === "sampled") {
     // [J_θᵀ(x'−μ_θ) − η J_#ᵀ(x'−μ_#)]/σ² + (1−η)(x − a x')/s² + h
     const scaled = (mean: Tensor) => stop(next.x.sub(mean).div(sigma.square()));
@@ -192,4 +225,21 @@ function noisingPull({ state, noising }: TransitionBatch, xNext: Tensor, eta: nu
   if (eta === 1) return 0;
   const difference = state.x.sub(xNext.mul(noising.scale));
   return difference.div(noising.std.square()).mul(1 - eta);
+}
+
+/** Frozen (#) and trained (θ) network; h takes a forward and a vector-Jacobian product, of whichever predicts x̂. */
+function evaluations({ T, transitions: n }: UpdateShape, o: Options): Evaluations {
+  const own = o.cleanPrediction === "policy" ? 1 : 0;
+  if (hasReturns(o)) {
+    if (o.steps > 1) return { perUpdate: stepReturnEvaluations(T, n, o.steps) + 2 * n };
+    // J_#ᵀ at every state, and h at all but the first where λ < 1
+    return { perRollout: 2 * T + (o.lambda < 1 ? (1 + own) * (T - 1) : 0), perUpdate: 2 * n };
+  }
+  // θ for the parameters and # for Δ at x, h at x'
+  const forward = 5 * n - 2;
+  if (o.reverseWeight === 0) return { perUpdate: forward };
+  // With # both cotangents at x share one product; the sampled form has J_θᵀ as well. Second order: once more through the target.
+  const reverse = (o.reverse === "sampled" ? 3 : 1 + own) * n;
+  const second = o.gradients === "full" ? { td: 0, mean: 1, sampled: 2 }[o.reverse] * n : 0;
+  return { perUpdate: forward + reverse + second };
 }

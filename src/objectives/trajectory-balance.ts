@@ -26,6 +26,7 @@ export const trajectoryBalance = defineObjective<Options>({
   transitions: "all",
   needs: () => ["reference", "memoryless-chain"],
   groups: ({ groupSize }) => ({ size: groupSize, comparedInLoss: true }),
+  evaluations: ({ transitions }) => ({ perUpdate: 3 * transitions }),
   losses(batch, { beta }) {
     // Each trajectory has its value on all its T rows, so that means over rows are means over trajectories.
     const S = batch.trajectorySum(logRatio(batch)).sub(batch.reward.mul(beta));

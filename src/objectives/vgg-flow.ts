@@ -36,6 +36,7 @@ export const vggFlow = defineObjective<Options>({
   transitions: "strata",
   chain: "deterministic",
   needs: () => ["reference", "reward-gradient", "flow"],
+  evaluations: ({ transitions }) => ({ perUpdate: 5 * transitions - 1 }),
   losses({ state, next }, o) {
     const { policy, reference } = state;
     const h = valueGradient(state, o);

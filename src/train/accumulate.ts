@@ -5,7 +5,8 @@ import type { Program, Values } from "../runtime/index.ts";
 import { sizeOf } from "../tensor/index.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { minibatch, type Rollout } from "./minibatch.ts";
-import type { Programs } from "./programs.ts";
+import { type Programs, returnSources } from "./programs.ts";
+import { stepReturns } from "./step-returns.ts";
 import type { Network, TrainState } from "./train-state.ts";
 import { chooseTransitions, type TransitionIndex, transitionChoice } from "./transitions.ts";
 
@@ -21,12 +22,18 @@ export async function accumulate(
   const rng = new Rng(seed);
   const choice = transitionChoice(parts.objective, T, { strata, rng, update: state.update });
   const chosen = chooseTransitions(rollout.trajectories.count, T, choice);
+  const { returns } = parts.objective;
+  const targets =
+    returns && "steps" in returns
+      ? await stepReturns(returnSources(programs, parts, state, rollout.trajectories), returns.steps, chosen)
+      : rollout.returns;
+  const known: Rollout = targets ? { ...rollout, returns: targets } : rollout;
   const pieces = piecesOf(chosen, programs.batch);
   const losses: Record<string, number> = {};
   const gradients: Partial<Record<Network, Record<string, NamedArray>>> = {};
   for (const [k, piece] of pieces.entries()) {
     const { inputs } = programs.update;
-    const feeds = minibatch(parts, programs.conditions, rollout, piece, inputs);
+    const feeds = minibatch(parts, programs.conditions, known, piece, inputs);
     const noise = freshNoise(inputs, rng, state.update, k * programs.batch);
     const result = await programs.update.run({ ...pick(state.trained, inputs), ...feeds, ...noise });
     for (const [name, data] of Object.entries(result)) {

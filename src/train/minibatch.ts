@@ -6,8 +6,8 @@ import type { Conditions } from "../sample/conditions.ts";
 import { promptFeaturesOf } from "../sample/image-scorer.ts";
 import { sizeOf } from "../tensor/index.ts";
 import { partsRefused } from "./group-check.ts";
-import type { LambdaReturns } from "./lambda-returns.ts";
 import type { Parts } from "./prepare.ts";
+import type { Returns } from "./return-programs.ts";
 import { stepDraw, type TransitionIndex } from "./transitions.ts";
 
 /** A rollout and what was computed from it. Everything a transition needs is looked up by its own trajectory. */
@@ -17,7 +17,7 @@ export interface Rollout {
   /** Mean score of each part of a sum of rewards, as the part gives it. */
   rewardParts?: Readonly<Record<string, number>>;
   advantages?: Float32Array;
-  returns?: LambdaReturns;
+  returns?: Returns;
 }
 
 /** Values of the update program's inputs for some transitions; a name that the program does not have is left out. */
@@ -58,8 +58,8 @@ export function minibatch(
     samePrompt: () => comparablePrompts(parts, chosen, prompts),
     advantage: () => Float32Array.from(chosen, ({ trajectory }) => rollout.advantages![trajectory]!),
     oldLogProb: () => oldLogProbs(parts, rollout, chosen, size),
-    "lambdaReturn.next": () => pick(({ i }) => rollout.returns!.next[i]!),
-    "lambdaReturn.pulledBack": () => pick(({ i }) => rollout.returns!.pulledBack[i]!),
+    "returns.next": () => pick(({ i }) => rollout.returns!.next[i]!),
+    "returns.pulledBack": () => pick(({ i }) => rollout.returns!.pulledBack[i]!),
   };
   const values: Record<string, Float32Array | Int32Array> = { ...conditions.feeds(ownPrompts) };
   for (const [name, provide] of Object.entries(providers)) if (name in wanted) values[name] = provide();

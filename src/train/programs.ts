@@ -1,12 +1,13 @@
 import { ConfigError } from "../core/errors.ts";
 import type { Program } from "../runtime/index.ts";
-import { type ChainSampler, openChainSampler } from "../sample/chain-sampler.ts";
+import { type ChainSampler, openChainSampler, type Trajectories } from "../sample/chain-sampler.ts";
 import { type Conditions, encodePrompts } from "../sample/conditions.ts";
 import { openScorer, type Scorer } from "../sample/image-scorer.ts";
 import { type InitialLaw, openInitialLaw } from "../sample/initial-law.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { groupRefusal } from "./group-check.ts";
-import { compileReturns, type ReturnPrograms } from "./lambda-returns.ts";
+import type { Parts } from "./prepare.ts";
+import { compileReturns, type ReturnPrograms, type ReturnSources } from "./return-programs.ts";
 import type { TrainState } from "./train-state.ts";
 import { transitionsPerTrajectory } from "./transitions.ts";
 import { bindParams, compileUpdate, graphOptions } from "./update-program.ts";
@@ -60,3 +61,11 @@ export async function openPrograms(
     },
   };
 }
+
+/** What returns along trajectories are computed from, for an objective that states them. */
+export const returnSources = (
+  { conditions, returns }: Programs,
+  parts: Parts,
+  { trained }: TrainState,
+  trajectories: Trajectories,
+): ReturnSources => ({ programs: returns!, parts, conditions, trajectories, trained });

@@ -6,7 +6,7 @@ import { advantages, groupAdvantages } from "./advantages.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { lambdaReturns } from "./lambda-returns.ts";
 import type { Rollout } from "./minibatch.ts";
-import type { Programs } from "./programs.ts";
+import { type Programs, returnSources } from "./programs.ts";
 import type { TrainState } from "./train-state.ts";
 
 /** Samples trajectories with the policy and scores them. Throws NonFiniteError for a reward that is no number. */
@@ -15,7 +15,7 @@ export async function sampleRollout(
   state: TrainState,
   programs: Programs,
 ): Promise<Rollout> {
-  const { trajectories: count, seed, updatesPerRollout, block } = config.train;
+  const { trajectories: count, seed, updatesPerRollout } = config.train;
   const rng = new Rng(seed);
   const rolloutIndex = Math.floor(state.update / updatesPerRollout);
   const { groups } = parts.objective;
@@ -46,7 +46,7 @@ export async function sampleRollout(
     );
   }
   const rewardParts = partMeans(scored);
-  const needs = parts.objective.needs;
+  const { needs, returns } = parts.objective;
   return {
     trajectories,
     rewards,
@@ -56,9 +56,10 @@ export async function sampleRollout(
         ? groupAdvantages(rewards, groupSize, groups.advantageStd)
         : advantages(rewards, prompts, state.rewardHistory),
     }),
-    ...(programs.returns && {
-      returns: await lambdaReturns(programs.returns, parts, programs.conditions, trajectories, state.trained, block),
-    }),
+    ...(returns &&
+      "lambda" in returns && {
+        returns: await lambdaReturns(returnSources(programs, parts, state, trajectories), returns.lambda),
+      }),
   };
 }
 

@@ -29,9 +29,9 @@ function transitionBatch(options: TransitionGraphOptions): TransitionBatch {
     logVariance: () => logVarianceAt(options.policy[varianceTable]!, input("transition.step", [batch], "int32")),
     oldLogProb: () => input("oldLogProb", [batch]),
     logProb: () => elementMeanLogProb(next.x, state.policy.mean, sigma),
-    lambdaReturn: () => ({
-      next: input("lambdaReturn.next", shape),
-      pulledBack: input("lambdaReturn.pulledBack", shape),
+    returns: () => ({
+      next: input("returns.next", shape),
+      pulledBack: input("returns.pulledBack", shape),
     }),
     noise: () => input("noise", shape),
     end: () => input("xEnd", shape),

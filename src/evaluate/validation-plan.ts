@@ -8,6 +8,7 @@ import { differingKeys, type RunSummary, readRunConfig, readSummary } from "../r
 import { type RunConfig, readConfig } from "../train/config.ts";
 import { prepare, prepareSampling, rewardsByPrompt } from "../train/prepare.ts";
 import type { Method } from "./methods.ts";
+import { targetLaw } from "./path-summary.ts";
 
 export interface PlanOptions {
   /** Configuration files of exact worlds; a world goes by the name of its file. */
@@ -37,6 +38,8 @@ export interface PlannedWorld {
   readonly world: string;
   readonly updates: number;
   readonly beta: number;
+  /** Of the first method that fits; one that aims at another is refused. */
+  readonly priorStrength: number;
   readonly methods: readonly {
     readonly method: string;
     readonly runs: readonly PlannedRun[];
@@ -61,10 +64,18 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
     const world = names[k]!;
     const base = await readWorld(path, options);
     const rows: PlannedWorld["methods"][number][] = [];
+    let aim: { method: string; priorStrength: number } | undefined;
     for (const method of methods) {
       const found = await configOf(path, base, method);
       if (typeof found === "string") {
         rows.push({ method: method.name, runs: [], refused: found });
+        continue;
+      }
+      const { priorStrength } = targetLaw(found);
+      aim ??= { method: method.name, priorStrength };
+      if (priorStrength !== aim.priorStrength) {
+        const refused = `it aims at a priorStrength of ${priorStrength}, ${aim.method} at one of ${aim.priorStrength}: methods of one table share the target, so give it a file of its own.`;
+        rows.push({ method: method.name, runs: [], refused });
         continue;
       }
       const runs = seeds.map((seed) => ({
@@ -77,7 +88,13 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
       for (const run of runs) await finishedSummary(run);
       rows.push({ method: method.name, runs });
     }
-    planned.push({ world, updates: base.train.updates, beta: betaOf(base), methods: rows });
+    planned.push({
+      world,
+      updates: base.train.updates,
+      beta: betaOf(base),
+      priorStrength: aim?.priorStrength ?? 1,
+      methods: rows,
+    });
   }
   return planned;
 }
@@ -124,9 +141,6 @@ async function configOf(path: string, base: RunConfig, { set }: Method): Promise
   const objective = { ...set.objective, ...(takesBeta && { beta }) };
   try {
     const config = await readConfig(path, { named: mergeConfig({ train, evaluate }, { ...set, objective }) });
-    const { priorStrength = 1 } = config.objective as { priorStrength?: number };
-    if (priorStrength !== 1)
-      return `with priorStrength ${priorStrength} the target of ${kind.kind} has no closed form.`;
     await prepare(config);
     return config;
   } catch (error) {

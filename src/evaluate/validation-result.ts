@@ -43,6 +43,8 @@ export interface WorldResult {
   readonly world: string;
   readonly updates: number;
   readonly beta: number;
+  /** Exponent of the prior in the target; absent: 1. */
+  readonly priorStrength?: number;
   readonly seeds: readonly number[];
   /** Absent when no run reached the end. */
   readonly references?: WorldReferences;

@@ -21,7 +21,7 @@ export const validationDocument = (results: readonly WorldResult[]): string =>
   `# Validation on exact worlds\n\nReached: an energy distance of at most ${reachedWithin} above the tilted sampler's, or above 0 where that has collapsed.\n\n${results.map(worldSection).join("\n")}`;
 
 /** Heading, table and notes of one world, in Markdown. */
-export function worldSection({ world, updates, beta, seeds, references, methods }: WorldResult): string {
+export function worldSection({ world, updates, beta, priorStrength, seeds, references, methods }: WorldResult): string {
   const several = seeds.length > 1 ? "; mean ± standard deviation over seeds" : "";
   const rows: string[][] = [
     ["", ...exactMeasures.map((measure) => headings[measure]), "95 % of the energy distance", "reached"],
@@ -39,7 +39,7 @@ export function worldSection({ world, updates, beta, seeds, references, methods 
   const lines = [
     `## ${world}`,
     "",
-    `${updates} updates, beta ${beta}, ${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
+    `${updates} updates, beta ${beta}, ${priorStrength === undefined ? "" : `prior strength ${priorStrength}, `}${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
     "",
     ...[...rows, ...methods.map(methodRow)].map((cells) => `| ${cells.join(" | ")} |`),
     "",

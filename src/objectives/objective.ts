@@ -157,6 +157,8 @@ export interface ObjectiveDefinition<Options> {
   groups?(options: Options): Groups;
   /** For objectives that read `old` of a state; else trajectories are drawn by the policy itself. */
   oldPolicy?(options: Options): OldPolicy;
+  /** For objectives with the target p_pre^η exp(βr) whose policy is to start near p_pre^η: that η. Not every model can. */
+  temperedBase?(options: Options): number | undefined;
   /** The chains it can be trained on: with noise in every step, with none in any, or both. Default: stochastic. */
   chain?: "stochastic" | "deterministic" | "any";
   /** Why so many updates on one rollout do not fit these options, with the way out; undefined when they do. Default: any fit. */
@@ -172,6 +174,7 @@ export interface Objective {
   readonly returns: { readonly lambda: number; value(state: TransitionState): Tensor } | undefined;
   readonly groups: Groups | undefined;
   readonly oldPolicy: OldPolicy | undefined;
+  readonly temperedBase: number | undefined;
   readonly chain: "stochastic" | "deterministic" | "any";
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
@@ -202,6 +205,7 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       returns: definition.returns?.(options),
       groups: definition.groups?.(options),
       oldPolicy: definition.oldPolicy?.(options),
+      temperedBase: definition.temperedBase?.(options),
       chain: definition.chain ?? "stochastic",
       options,
       refuseReuse: (updatesPerRollout) => definition.refuseReuse?.(updatesPerRollout, options),

@@ -11,7 +11,9 @@ const fields = z.strictObject({
     .positive()
     .max(1)
     .default(1)
-    .describe("exponent of the prior; other than 1 is experimental"),
+    .describe(
+      "exponent of the prior; other than 1 is experimental: at 0.5 within-mode widths are up to 10 % off with base tempered, 50 steps and grid log-snr (27 % at 0.25), else 20 to 35 % too small",
+    ),
   base: z
     .enum(["pretrained", "tempered"])
     .default("pretrained")

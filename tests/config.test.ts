@@ -195,6 +195,7 @@ describe("what is left out", () => {
       kind: "residual-nabla-db",
       beta: 1,
       priorStrength: 1,
+      base: "pretrained",
       reverse: "td",
       gradients: "semi",
       lambda: 0,

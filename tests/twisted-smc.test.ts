@@ -52,6 +52,9 @@ const tiltOf = (points: Float32Array | Float64Array, { reward, parts }: World, b
   return Float64Array.from({ length: points.length / D }, (_, j) => beta * rewardAt(at(j), reward));
 };
 
+const tilted = (world: World, samples: Float32Array, beta: number) =>
+  tiltedSampler(runtime, world.parts, samples, tiltOf(samples, world, beta), { ...of(world, beta), priorStrength: 1 });
+
 const mean = (values: Float64Array) => values.reduce((p, q) => p + q, 0) / values.length;
 const standardError = (values: Float64Array) => {
   const average = mean(values);
@@ -185,14 +188,14 @@ describe("on ring8", () => {
   });
 
   test("importance weights stay the reference while they hold", async () => {
-    const { method, ess, points } = await tiltedSampler(runtime, world.parts, samples, of(world, 1));
+    const { method, ess, points } = await tilted(world, samples, 1);
     expect([method, points.length]).toEqual(["importance", samples.length]);
     expect(ess).toBe(effectiveSampleSize(tiltOf(samples, world, 1)));
   });
 
   test("where filters collapse as well, the effective size says so", async () => {
     const few = samples.subarray(0, 1200);
-    expect((await tiltedSampler(runtime, world.parts, few, of(world, 1e4))).ess).toBeLessThan(leastEss);
+    expect((await tilted(world, few, 1e4)).ess).toBeLessThan(leastEss);
   });
 });
 
@@ -203,7 +206,7 @@ test("dim64, beta 10: takes the place of weights that have collapsed, and is nea
   const samples = await pretrained(world, n);
   const tilt = tiltOf(samples, world, beta);
   expect(effectiveSampleSize(tilt)).toBeLessThan(20);
-  const { method, ess, points } = await tiltedSampler(runtime, world.parts, samples, of(world, beta));
+  const { method, ess, points } = await tilted(world, samples, beta);
   expect(method).toBe("twisted-smc");
   expect(ess).toBeGreaterThan(3 * leastEss);
   const { prior } = of(world, beta);

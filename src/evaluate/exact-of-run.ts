@@ -6,7 +6,7 @@ import type { TrainConfig } from "../train/values.ts";
 import { exactSummary } from "./exact.ts";
 import type { HalfSteps } from "./flow-gradient.ts";
 import { measuringBlock } from "./measure.ts";
-import { measuredBeta } from "./path-summary.ts";
+import { targetLaw } from "./path-summary.ts";
 
 export interface ExactRunOptions {
   samples: number;
@@ -18,8 +18,7 @@ export interface ExactRunOptions {
 
 /**
  * `exactSummary` for the target that a run's objective aims at. Undefined outside exact worlds, for a reward without a
- * closed form, for a prior strength other than 1, whose target has none, and for chains with a step that has no noise, whose
- * paths have no density.
+ * closed form, and for chains with a step that has no noise, whose paths have no density.
  */
 export async function exactOfRun(
   runtime: Runtime,
@@ -28,10 +27,9 @@ export async function exactOfRun(
   policy: NamedArrays,
   { samples, seed, halfSteps, signal }: ExactRunOptions,
 ): ReturnType<typeof exactSummary> {
-  const beta = measuredBeta(config);
-  if (parts.model.prior === undefined || beta === undefined || !parts.chain.stochastic) return undefined;
+  if (parts.model.prior === undefined || !parts.chain.stochastic) return undefined;
   return exactSummary(runtime, parts, await rewardsByPrompt(config), policy, {
-    beta,
+    ...targetLaw(config),
     samples,
     seed: new Rng(seed).integers(1, 2 ** 31, { purpose: "evaluation" })[0]!,
     block: measuringBlock(parts, config.train.block),

@@ -4,14 +4,15 @@ import { pairsWithin } from "../metrics/grouped-pairs.ts";
 import { energyDistance, modeTv } from "../metrics/index.ts";
 import { pooledStd } from "../metrics/within-std.ts";
 import { type ExactReward, exactTarget, rewardAt } from "../models/exact-target.ts";
-import type { Mixture } from "../models/mixture.ts";
+import { logDensity, type Mixture } from "../models/mixture.ts";
+import { temperedTarget } from "../models/tempered-target.ts";
 import type { ExactMeasures, ExactReference, ExactSummary, PathMeasures } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import type { SamplingParts } from "../train/prepare.ts";
 import type { HalfSteps } from "./flow-gradient.ts";
 import { sampleComparing } from "./path-ratio.ts";
-import { pathMeasures } from "./path-summary.ts";
+import { pathMeasures, type TargetLaw } from "./path-summary.ts";
 import { samplePolicy } from "./sample-policy.ts";
 import { modesOf, type TargetModes } from "./target-modes.ts";
 import { tiltedSampler } from "./tilted-sampler.ts";
@@ -19,8 +20,7 @@ import { tiltedSampler } from "./tilted-sampler.ts";
 /** Samples behind every exact measure, per prompt. */
 const LEAST_SAMPLES = 10_000;
 
-export interface ExactOptions {
-  beta: number;
+export interface ExactOptions extends TargetLaw {
   samples: number;
   seed: number;
   block: number;
@@ -79,13 +79,16 @@ async function measurePrompt(
   prior: Mixture,
   reward: ExactReward,
   policy: NamedArrays,
-  { beta, samples, seed, block, halfSteps, signal }: ExactOptions,
+  { beta, priorStrength: eta, samples, seed, block, halfSteps, signal }: ExactOptions,
 ): Promise<{ measures: Measures; points: ExactPoints }> {
   const n = Math.max(samples, LEAST_SAMPLES);
   const dimension = prior.means[0]!.length;
   const rng = new Rng(seed);
-  const target = exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step: 0 });
-  const again = exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step: 3 });
+  const drawn = (step: number) =>
+    eta === 1
+      ? exactTarget(prior, reward, beta, n, rng, { purpose: "reference", step })
+      : temperedTarget(prior, reward, beta, eta, n, rng, { purpose: "reference", step });
+  const [target, again] = [drawn(0), drawn(3)];
   const prompts = new Array<string>(n).fill(prompt);
   const request = { prompts, seed, purpose: "evaluation", block, signal } as const;
   const { paths, ...finetuned } = await sampleComparing(runtime, parts, policy, { ...request, halfSteps });
@@ -93,15 +96,16 @@ async function measurePrompt(
   const before = last(await samplePolicy(runtime, parts, undefined, request));
 
   const compare = comparer(target.samples, modesOf(target, prior, rng), reward, dimension);
-  const world = { prompt, prior, reward, beta, seed, block, signal };
-  const { points: tilted, ...drawn } = await tiltedSampler(runtime, parts, before, world);
+  const world = { prompt, prior, reward, beta, priorStrength: eta, seed, block, signal };
+  const tilts = logTilts(before, prior, reward, world);
+  const { points: tilted, ...drawnTilted } = await tiltedSampler(runtime, parts, before, tilts, world);
 
   return {
     measures: {
       ...compare(after),
-      ...pathMeasures(rewardsOf(after, reward, dimension), prompts, paths, beta),
+      ...pathMeasures(logTilts(after, prior, reward, { beta, priorStrength: eta }), prompts, paths, 1),
       target: { ...compare(again.samples), meanReward: target.meanReward },
-      floor: { ...compare(tilted), ...drawn },
+      floor: { ...compare(tilted), ...drawnTilted },
       pretrained: compare(before),
     },
     points: { before, after, target: target.samples },
@@ -130,6 +134,20 @@ const rewardsOf = (points: Points, reward: ExactReward, dimension: number): Floa
   Float64Array.from({ length: points.length / dimension }, (_, k) =>
     rewardAt(points.subarray(k * dimension, (k + 1) * dimension), reward),
   );
+
+/**
+ * log of what turns p_pre into the target: β r, and for another prior strength (η−1) log p as well. There the density p of
+ * the data stands in for that of the pretrained chain, which is not known: the tilted chain is then p_pre p^{η−1} exp(β r),
+ * off p_pre^η exp(β r) by what the chain's few steps make of p.
+ */
+function logTilts(points: Points, prior: Mixture, reward: ExactReward, { beta, priorStrength }: TargetLaw) {
+  const dimension = prior.means[0]!.length;
+  const tilts = rewardsOf(points, reward, dimension).map((r) => beta * r);
+  if (priorStrength === 1) return tilts;
+  return tilts.map(
+    (t, j) => t + (priorStrength - 1) * logDensity(prior, points.subarray(j * dimension, (j + 1) * dimension)),
+  );
+}
 
 const mean = (values: Float64Array): number => values.reduce((p, q) => p + q, 0) / values.length;
 

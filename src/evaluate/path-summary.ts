@@ -4,10 +4,22 @@ import type { PathMeasures } from "../run/index.ts";
 import { isObjectiveValue, type TrainConfig } from "../train/values.ts";
 import type { PathSums } from "./path-ratio.ts";
 
-/** β of an objective whose target is p_pre exp(β r), 1 where it states none; undefined for another prior strength. */
-export function measuredBeta({ objective }: Pick<TrainConfig, "objective">): number | undefined {
-  const options = (isObjectiveValue(objective) ? objective.options : objective) as Record<string, number | undefined>;
+/** The law p_pre^η exp(β r), with η the prior strength. */
+export interface TargetLaw {
+  readonly beta: number;
+  readonly priorStrength: number;
+}
+
+/** β and η of the law that an objective aims at, 1 where it states none. */
+export function targetLaw({ objective }: Pick<TrainConfig, "objective">): TargetLaw {
+  const options = (isObjectiveValue(objective) ? objective.options : objective) as Partial<TargetLaw>;
   const { beta = 1, priorStrength = 1 } = options;
+  return { beta, priorStrength };
+}
+
+/** β of an objective whose target is p_pre exp(β r); undefined for another prior strength. */
+export function measuredBeta(config: Pick<TrainConfig, "objective">): number | undefined {
+  const { beta, priorStrength } = targetLaw(config);
   return priorStrength === 1 ? beta : undefined;
 }
 

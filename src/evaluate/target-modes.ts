@@ -14,10 +14,11 @@ const DRAWS = 60_000;
 
 /**
  * Where the target has a component for each of the prior's, these are its modes. Where it has more, they overlap, so that
- * a component's weight is not what is nearest to it: the shares of many exact draws. Where it is no mixture: the prior's
- * modes with the shares of the target's samples. Uses steps 6 and 7 of the stream `reference`.
+ * a component's weight is not what is nearest to it: the shares of many exact draws. Where it is no mixture: the
+ * modes it states, or the prior's, with the shares of its samples. Uses steps 6 and 7 of the stream `reference`.
  */
-export function modesOf({ mixture, samples }: ExactTarget, prior: Mixture, rng: Rng): TargetModes {
+export function modesOf({ mixture, modes, samples }: ExactTarget, prior: Mixture, rng: Rng): TargetModes {
+  if (modes) return { centers: modes.centers, weights: modeWeights(modes.draws, modes.centers) };
   if (!mixture) return { centers: prior.means, weights: modeWeights(samples, prior.means) };
   if (mixture.means.length === prior.means.length) return { centers: mixture.means, weights: mixture.weights };
   const draws = sampleMixture(mixture, DRAWS, rng, { purpose: "reference", step: 6 });

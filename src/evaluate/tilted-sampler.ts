@@ -1,6 +1,5 @@
 import { effectiveSampleSize, leastEss, systematicResample } from "../core/importance.ts";
 import { Rng } from "../core/rng.ts";
-import { rewardAt } from "../models/exact-target.ts";
 import { dimensionOf } from "../models/mixture.ts";
 import type { TiltedMeasures } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
@@ -19,23 +18,21 @@ export interface TiltedPoints extends Required<Pick<TiltedMeasures, "ess" | "met
 const FILTERS = 20;
 
 /**
- * Draws of the exactly tilted pretrained chain, p_#(path) exp(β r(x_T))/Z: `pretrained` samples [n, D] resampled by exp(β r), and
- * where fewer than `leastEss` of them count, as many particles of twisted SMC, unless these are worth even less.
+ * Draws of the exactly tilted pretrained chain, p_#(path) exp(β r(x_T))/Z: `pretrained` samples [n, D] resampled by exp(tilts), and
+ * where fewer than `leastEss` of them count, as many particles of twisted SMC, unless these are worth even less. With a prior
+ * strength below 1, which the tilts then hold as well, there is no SMC.
  */
 export async function tiltedSampler(
   runtime: Runtime,
   parts: SamplingParts,
   pretrained: Points,
-  options: Omit<SmcOptions, "filters" | "particles">,
+  tilts: Float64Array,
+  { priorStrength, ...options }: Omit<SmcOptions, "filters" | "particles"> & { priorStrength: number },
 ): Promise<TiltedPoints> {
-  const { prior, reward, beta, seed } = options;
+  const { prior, reward, seed } = options;
   const dimension = dimensionOf(prior);
   const n = pretrained.length / dimension;
   const rng = new Rng(seed);
-  const tilt = Float64Array.from(
-    { length: n },
-    (_, j) => beta * rewardAt(pretrained.subarray(j * dimension, (j + 1) * dimension), reward),
-  );
   const resampled = (points: Points, logWeights: Float64Array) => {
     const out = new Float64Array(n * dimension);
     systematicResample(logWeights, n, rng, { purpose: "metric" }).forEach((k, j) => {
@@ -43,8 +40,8 @@ export async function tiltedSampler(
     });
     return out;
   };
-  const ess = effectiveSampleSize(tilt);
-  if (!(ess >= leastEss)) {
+  const ess = effectiveSampleSize(tilts);
+  if (!(ess >= leastEss) && priorStrength === 1) {
     const sizes = { filters: FILTERS, particles: Math.ceil(n / FILTERS) };
     const particles = await twistedSmc(runtime, parts, { ...options, ...sizes });
     const spread = filterSpread(particles, reward);
@@ -52,5 +49,5 @@ export async function tiltedSampler(
       return { points: resampled(particles.points, particles.logWeights), ess: spread.ess, method: "twisted-smc" };
     }
   }
-  return { points: resampled(pretrained, tilt), ess, method: "importance" };
+  return { points: resampled(pretrained, tilts), ess, method: "importance" };
 }

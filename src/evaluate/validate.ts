@@ -19,7 +19,7 @@ export async function* validate({ train, ...plan }: ValidateOptions): AsyncGener
   const worlds = await planValidation(plan);
   const count = worlds.flatMap(({ methods }) => methods.flatMap(({ runs }) => runs)).length;
   let index = 0;
-  for (const { world, updates, beta, methods } of worlds) {
+  for (const { world, updates, beta, priorStrength, methods } of worlds) {
     const outcomes = new Map<string, Outcome[]>();
     for (const { method, runs } of methods) {
       const ofMethod: Outcome[] = [];
@@ -35,6 +35,7 @@ export async function* validate({ train, ...plan }: ValidateOptions): AsyncGener
       world,
       updates,
       beta,
+      ...(priorStrength !== 1 && { priorStrength }),
       seeds: plan.seeds,
       ...(plan.evaluations !== undefined && { evaluations: plan.evaluations }),
       ...(references && { references }),

@@ -10,6 +10,7 @@ import { type RunConfig, readConfig } from "../train/config.ts";
 import { evaluationsPerUpdate } from "../train/evaluations.ts";
 import { prepare, prepareSampling, rewardsByPrompt } from "../train/prepare.ts";
 import type { Method } from "./methods.ts";
+import { targetLaw } from "./path-summary.ts";
 
 export interface PlanOptions {
   /** Configuration files of exact worlds; a world goes by the name of its file. */
@@ -41,6 +42,8 @@ export interface PlannedWorld {
   readonly world: string;
   readonly updates: number;
   readonly beta: number;
+  /** Of the first method that fits; one that aims at another is refused. */
+  readonly priorStrength: number;
   readonly methods: readonly PlannedMethod[];
 }
 
@@ -71,11 +74,19 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
     const world = names[k]!;
     const base = await readWorld(path, options);
     const rows: PlannedMethod[] = [];
+    let first: { method: string; priorStrength: number } | undefined;
     for (const [m, method] of methods.entries()) {
       const aim = aims[m]!;
       const found = await configOf(path, base, method, options.evaluations);
       if (typeof found === "string") {
         rows.push({ method: method.name, runs: [], refused: found });
+        continue;
+      }
+      const { priorStrength } = targetLaw(found.config);
+      first ??= { method: method.name, priorStrength };
+      if (priorStrength !== first.priorStrength) {
+        const refused = `it aims at a priorStrength of ${priorStrength}, ${first.method} at one of ${first.priorStrength}: methods of one table share the target, so give it a file of its own.`;
+        rows.push({ method: method.name, runs: [], refused });
         continue;
       }
       const runs = seeds.map((seed) => ({
@@ -88,7 +99,13 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
       for (const run of runs) await finishedSummary(run);
       rows.push({ method: method.name, aim, cost: found.cost, runs });
     }
-    planned.push({ world, updates: base.train.updates, beta: betaOf(base), methods: rows });
+    planned.push({
+      world,
+      updates: base.train.updates,
+      beta: betaOf(base),
+      priorStrength: first?.priorStrength ?? 1,
+      methods: rows,
+    });
   }
   return planned;
 }
@@ -140,9 +157,6 @@ async function configOf(
   const objective = { ...set.objective, ...(takesBeta && { beta }) };
   try {
     const config = await readConfig(path, { named: mergeConfig({ train, evaluate }, { ...set, objective }) });
-    const { priorStrength = 1 } = config.objective as { priorStrength?: number };
-    if (priorStrength !== 1)
-      return `with priorStrength ${priorStrength} the target of ${kind.kind} has no closed form.`;
     const { objective: prepared, chain } = await prepare(config);
     const each = evaluationsPerUpdate(prepared, chain.T, config.train);
     const updates = budget === undefined ? config.train.updates : Math.max(1, Math.round(budget / each));

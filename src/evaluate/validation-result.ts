@@ -58,6 +58,8 @@ export interface WorldResult {
   /** The budget of each run, where one was given. */
   readonly evaluations?: number;
   readonly beta: number;
+  /** Exponent of the prior in the target; absent: 1. */
+  readonly priorStrength?: number;
   readonly seeds: readonly number[];
   /** Absent when no run reached the end. */
   readonly references?: WorldReferences;

@@ -23,7 +23,8 @@ export const validationDocument = (results: readonly WorldResult[]): string =>
   `# Validation on exact worlds\n\nReached: an energy distance of at most ${reachedWithin} above the tilted sampler's, or above 0 where that has collapsed.\n\n${results.map(worldSection).join("\n")}`;
 
 /** Heading, table and notes of one world, in Markdown. */
-export function worldSection({ world, updates, evaluations, beta, seeds, references, methods }: WorldResult): string {
+export function worldSection(result: WorldResult): string {
+  const { world, updates, evaluations, beta, priorStrength, seeds, references, methods } = result;
   const several = seeds.length > 1 ? "; mean ± standard deviation over seeds" : "";
   const rows: string[][] = [
     ["", ...exactMeasures.map((measure) => headings[measure]), "95 % of the energy distance", "reached", costHeading],
@@ -42,7 +43,7 @@ export function worldSection({ world, updates, evaluations, beta, seeds, referen
   const lines = [
     `## ${world}`,
     "",
-    `${evaluations === undefined ? `${updates} updates` : `${evaluations} evaluations for each run`}, beta ${beta}, ${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
+    `${evaluations === undefined ? `${updates} updates` : `${evaluations} evaluations for each run`}, beta ${beta}, ${priorStrength === undefined ? "" : `prior strength ${priorStrength}, `}${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
     "",
     ...[...rows, ...methods.map(methodRow)].map((cells) => `| ${cells.join(" | ")} |`),
     "",

@@ -12,6 +12,8 @@ export type ExactReward =
 export interface ExactTarget {
   /** p* itself where it is a mixture again; then the samples are independent draws of it. */
   readonly mixture?: Mixture;
+  /** Where p* is none but nearly one: the centers of its modes, and independent draws [m, D] that tell their shares. */
+  readonly modes?: { readonly centers: Mixture["means"]; readonly draws: Float64Array };
   /** Points of p*, [n, D]. */
   readonly samples: Float64Array;
   /** E_{p*}[r]: exact for quadratic and linear rewards, an average otherwise. */
@@ -21,7 +23,7 @@ export interface ExactTarget {
 }
 
 /** Prior draws per wanted sample where p* has to be reached by importance resampling. */
-const POOL_FACTOR = 16;
+export const POOL_FACTOR = 16;
 
 /** The target of finetuning in an exact world. Uses steps 0 to 2 of the stream `at`. */
 export function exactTarget(
@@ -135,7 +137,8 @@ export function rewardAt(x: ArrayLike<number>, reward: ExactReward): number {
   }
 }
 
-function rewards(points: Float64Array, reward: ExactReward): Float64Array {
+/** r of points [n, D]. */
+export function rewards(points: Float64Array, reward: ExactReward): Float64Array {
   const dimension = rewardDimension(reward);
   return Float64Array.from({ length: points.length / dimension }, (_, j) =>
     rewardAt(points.subarray(j * dimension, (j + 1) * dimension), reward),

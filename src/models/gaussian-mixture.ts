@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { ConfigError } from "../core/errors.ts";
 import type { NamedArrays } from "../core/named-arrays.ts";
+import type { Rng } from "../core/rng.ts";
 import { initialize, type Params } from "../nn/params.ts";
 import { constant, gather, type Tensor } from "../tensor/index.ts";
 import { defineModel } from "./kind.ts";
 import { checkMixture, componentLogits, dimensionOf, type Mixture, mixtureFields, mixtureOf } from "./mixture.ts";
-import type { Condition, Model, Time } from "./model.ts";
+import type { Adaptation, Condition, Model, Time } from "./model.ts";
+import { hasTemperedBase, temperedBase } from "./tempered-base.ts";
 import { timeMlp, timeMlpSpecs } from "./time-mlp.ts";
 
 const promptFields = z.strictObject(mixtureFields).superRefine(checkMixture);
@@ -57,6 +59,10 @@ export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>)
   const K = weights.means!.shape[1]!;
   const features = P > 1 ? P : 0; // the one-hot prompt, where it tells something
   const promptOf = (condition: Condition) => (features > 0 ? condition.prompt : undefined);
+  const adaptation: Adaptation = {
+    init: (rng) => initialize(timeMlpSpecs(D, features, POLICY), rng),
+    bind: (frozen, trained) => ({ ...frozen, ...trained }),
+  };
   return {
     kind: "gaussian-mixture",
     prior: mixtures,
@@ -71,13 +77,23 @@ export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>)
     encode: (params, tokens) => encode(params, tokens, P),
     predict(params, x, time, condition) {
       const exact = exactPrediction(prediction, x, time.alphaBar, condition);
-      const trained = `${POLICY}0.weight` in params;
-      return trained ? exact.add(timeMlp(params, POLICY, x, time.progress, promptOf(condition))) : exact;
+      if (!(`${POLICY}0.weight` in params)) return exact;
+      const c = params[TEMPERING]?.stopGradient();
+      const base = c ? temperedBase(prediction, exact, x, time.alphaBar, c) : exact;
+      return base.add(timeMlp(params, POLICY, x, time.progress, promptOf(condition)));
     },
     decode: (latents) => latents,
     adaptation: () => ({
-      init: (rng) => initialize(timeMlpSpecs(D, features, POLICY), rng),
-      bind: (frozen, trained) => ({ ...frozen, ...trained }),
+      ...adaptation,
+      ...(hasTemperedBase(prediction) && {
+        tempered: (eta: number) => ({
+          ...adaptation,
+          init: (rng: Rng) => ({
+            ...adaptation.init(rng),
+            [TEMPERING]: { shape: [1], data: Float32Array.of(1 - eta) },
+          }),
+        }),
+      }),
     }),
     flow: {
       init: (rng) => initialize(timeMlpSpecs(D, features, FLOW), rng),
@@ -87,6 +103,11 @@ export function gaussianMixture(options: z.input<typeof gaussianMixtureOptions>)
 }
 
 const POLICY = "policy.";
+/**
+ * 1 − η of a tempered base, kept with the trained parameters so that a run's weights say what they mean; absent where the
+ * base is the pretrained network. Its gradient is stopped: trained, it went back to 0 (docs/log.md).
+ */
+const TEMPERING = `${POLICY}tempering`;
 const FLOW = "flow.";
 
 function indexOf(prompt: string, prompts: readonly string[]): number {

@@ -68,12 +68,20 @@ export function componentLogits(differences: Tensor, logWeights: Tensor, varianc
 }
 
 /** Log density at one point, float64. */
-export function logDensity({ means, stds, weights }: Mixture, x: ArrayLike<number>): number {
-  const logits = means.map((mean, k) => {
+export const logDensity = (mixture: Mixture, x: ArrayLike<number>): number =>
+  logSumExp(componentLogDensities(mixture, x));
+
+/** log w_k N(x; m_k, s_k² I) of every component at one point, float64. */
+export function componentLogDensities({ means, stds, weights }: Mixture, x: ArrayLike<number>): number[] {
+  return means.map((mean, k) => {
     const variance = stds[k]! ** 2;
     const logNorm = (mean.length / 2) * Math.log(2 * Math.PI * variance);
     return Math.log(weights[k]!) - logNorm - squaredDistance(x, mean) / (2 * variance);
   });
+}
+
+/** log Σ exp of numbers that may be far below 0. */
+export function logSumExp(logits: readonly number[]): number {
   const top = Math.max(...logits);
   return top + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - top), 0));
 }

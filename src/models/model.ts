@@ -38,6 +38,8 @@ export interface Adaptation {
   init(rng: Rng): NamedArrays;
   /** Parameters for `predict`: the frozen ones with the trained ones in force. */
   bind(frozen: Params, trained: Params): Params;
+  /** The same of a policy that starts near p_pre^η instead, in models that know how. */
+  tempered?(eta: number): Adaptation;
 }
 
 /** A pretrained denoiser with everything a sampler and a trainer ask of it. */

@@ -205,6 +205,8 @@ export interface ObjectiveDefinition<Options> {
   oldPolicy?(options: Options): OldPolicy;
   /** For objectives that start from a learned law of x_0, ∝ N(0, I) E_#[exp(β r) | x_0]; else x_0 ~ N(0, I). */
   initialLaw?(options: Options): { beta: number } | undefined;
+  /** For objectives with the target p_pre^η exp(βr) whose policy is to start near p_pre^η: that η. Not every model can. */
+  temperedBase?(options: Options): number | undefined;
   /** The chains it can be trained on: with noise in every step, with none in any, or both. Default: stochastic. */
   chain?: "stochastic" | "deterministic" | "any";
   /** Why so many updates on one rollout do not fit these options, with the way out; undefined when they do. Default: any fit. */
@@ -223,6 +225,7 @@ export interface Objective {
   readonly groups: Groups | undefined;
   readonly oldPolicy: OldPolicy | undefined;
   readonly initialLaw: { readonly beta: number } | undefined;
+  readonly temperedBase: number | undefined;
   readonly chain: "stochastic" | "deterministic" | "any";
   /** Options after defaults, for the run's configuration. */
   readonly options: unknown;
@@ -258,6 +261,7 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
       groups: definition.groups?.(options),
       oldPolicy: definition.oldPolicy?.(options),
       initialLaw: definition.initialLaw?.(options),
+      temperedBase: definition.temperedBase?.(options),
       chain: definition.chain ?? "stochastic",
       options,
       refuseReuse: (updatesPerRollout) => definition.refuseReuse?.(updatesPerRollout, options),

@@ -7,6 +7,7 @@ import type { Model } from "../models/model.ts";
 import type { Objective } from "../objectives/index.ts";
 import type { RewardValue } from "../rewards/reward.ts";
 import type { Runtime } from "../runtime/index.ts";
+import { adaptationFor } from "./adaptation-for.ts";
 import { checkChain, checkInitialLaw, checkVariance } from "./chain-check.ts";
 import type { TrainEvent } from "./events.ts";
 import { type Finetuned, unrecorded } from "./finetune-loop.ts";
@@ -50,7 +51,8 @@ export async function memoryParts(run: MemoryRun): Promise<Parts> {
       `${objective.kind} needs a differentiable reward, but "${reward.kind}" runs on the host. Take an objective that needs no gradient, such as "ddpo", or a reward whose score is a graph.`,
     );
   }
-  const adaptation = model.adaptation(parseConfig(finetuneSettings, run.finetune ?? {}, "finetune"));
+  const plain = model.adaptation(parseConfig(finetuneSettings, run.finetune ?? {}, "finetune"));
+  const adaptation = adaptationFor(objective, { model, adaptation: plain });
   return { model, reward, chain, guidance: sampler.guidance, prompts, adaptation, objective };
 }
 

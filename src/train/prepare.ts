@@ -14,6 +14,7 @@ import { byPrompt, partsOf, weightedSum } from "../rewards/compose.ts";
 import { rewardKinds } from "../rewards/kinds.ts";
 import { noReward } from "../rewards/no-reward.ts";
 import type { Reward, RewardPart } from "../rewards/reward.ts";
+import { adaptationFor } from "./adaptation-for.ts";
 import { checkChain, checkInitialLaw, checkVariance } from "./chain-check.ts";
 import { hostRewardRefused, isWorlds, modelOptions, type RunConfig, rewardList } from "./config.ts";
 import { withLocalPaths } from "./hub-paths.ts";
@@ -51,7 +52,7 @@ export async function prepare(config: TrainConfig, openHub: OpenHub = hubFromEnv
     const onHost = partsOf(reward).find((part) => !part.reward.differentiable)!;
     throw hostRewardRefused(objective.kind, onHost.reward.kind, "reward");
   }
-  return { ...parts, objective };
+  return { ...parts, adaptation: adaptationFor(objective, parts), objective };
 }
 
 /** Loads model, sampler and reward, without an objective: for sampling and measuring. */

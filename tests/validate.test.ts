@@ -211,6 +211,7 @@ test("a file of variants sets objective, training and sampler, and keeps the wor
 test.each([
   ["td", ["plane", "plane-beta8", "dim64-apart", "flow-plane"]],
   ["td-memory", ["flow-plane-a07"]],
+  ["td-lengths", ["plane"]],
 ])("every method of configs/studies/%s.yaml fits the worlds %j", async (study, names) => {
   const worlds = names.map((name) => `configs/studies/worlds/${name}.yaml`);
   const methods = await readMethods(`configs/studies/${study}.yaml`);

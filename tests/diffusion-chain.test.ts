@@ -157,6 +157,16 @@ describe("prediction types", () => {
   });
 });
 
+test.each([0, 0.1, 0.5, 0.9, 1])(
+  "at t = %d a flow has the share of the diffusion with its signal-to-noise ratio",
+  (t) => {
+    const { alphaBar, noise, share } = flowLevel(t);
+    const diffusion = diffusionLevel(500, 1 / (1 + noise ** 2 / alphaBar));
+    expect(share).toBeCloseTo(diffusion.share, 14);
+    expect(diffusion.share ** 2).toBeCloseTo(diffusion.alphaBar, 14);
+  },
+);
+
 const chains: [string, Chain][] = [
   ["ddpm", samplers.ddpm({ steps: 20 }).chain({ scheduler: sd, prediction: "epsilon" })],
   ["ddpm karras v", samplers.ddpm({ steps: 20, grid: "karras" }).chain({ scheduler: sd, prediction: "v_prediction" })],

@@ -17,7 +17,7 @@ export function logFlow(
   if (attenuation === "zero") return flow.add(atEnd);
   const predicted = state.predictedReward(state.reference.x0Hat).mul(inside).mul(beta);
   return predicted
-    .mul(gammaOf(perSample(state.signal), attenuation))
+    .mul(gammaOf(perSample(state.share), attenuation))
     .add(flow)
     .add(atEnd);
 }

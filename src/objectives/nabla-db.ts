@@ -6,7 +6,9 @@ import { defineObjective, type TransitionBatch, type TransitionState } from "./o
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
   weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
-  attenuation: attenuation.describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
+  attenuation: attenuation.describe(
+    "gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: at equal signal to noise)",
+  ),
 });
 type Options = z.output<typeof options>;
 
@@ -44,9 +46,9 @@ export const nablaDb = defineObjective<Options>({
 
 /** h(x): the modelled gradient of log F. */
 function flowGradient(state: TransitionState, { beta, attenuation }: Options): Tensor {
-  const { x, signal, inside, reference, flow } = state;
+  const { x, signal, share, inside, reference, flow } = state;
   const atEnd = inside.neg().add(1);
-  const believed = gammaOf(signal, attenuation).mul(inside).add(atEnd);
+  const believed = gammaOf(share, attenuation).mul(inside).add(atEnd);
   const pull = state.rewardGradient(reference.x0Hat).mul(believed).mul(beta);
   const predicted = reference.pullBack({ x0Hat: pull }).stopGradient();
   // signal is 1 at x_T, where the second term is to be 0

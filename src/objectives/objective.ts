@@ -33,6 +33,8 @@ export interface TransitionState {
   readonly x: Tensor;
   /** √ᾱ of the state (1 − t for flows), 1 at the terminal state. [B, 1, …] */
   readonly signal: Tensor;
+  /** √ᾱ of the diffusion with the same signal-to-noise ratio, 1 at the terminal state. [B, 1, …] */
+  readonly share: Tensor;
   /** 1 at states before the end of the chain, 0 at x_T. [B, 1, …] */
   readonly inside: Tensor;
   /** The frozen network here. */

@@ -7,7 +7,7 @@ import { defineObjective } from "./objective.ts";
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre · exp(beta · r)"),
   attenuation: attenuation.describe(
-    "gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ (flows: 1 − t); zero takes any reward",
+    "gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ (flows: at equal signal to noise); zero takes any reward",
   ),
 });
 type Options = z.output<typeof options>;

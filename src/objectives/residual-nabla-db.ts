@@ -35,7 +35,9 @@ const fields = z.strictObject({
   steps: z.int().positive().default(1).describe("with reverse td: sampled steps before the target bootstraps"),
   weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
   cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
-  attenuation: attenuation.describe("gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: 1 − t)"),
+  attenuation: attenuation.describe(
+    "gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: at equal signal to noise)",
+  ),
   reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
   terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
   proximal,
@@ -176,8 +178,8 @@ function varianceLoss({ state, next, delta, logVariance }: TransitionBatch, hNex
 }
 
 /** γ of a state: how much of the predicted reward gradient is believed there; 1 at the terminal state. */
-const believed = ({ signal, inside }: TransitionState, kind: Attenuation): Tensor =>
-  gammaOf(signal, kind).mul(inside).add(inside.neg().add(1));
+const believed = ({ share, inside }: TransitionState, kind: Attenuation): Tensor =>
+  gammaOf(share, kind).mul(inside).add(inside.neg().add(1));
 
 /** γβ∇r at the clean prediction, a cotangent for x̂; detached. */
 function rewardPull(state: TransitionState, o: Options): Tensor {

@@ -2,7 +2,7 @@ import type { Chain } from "../diffusion/index.ts";
 import { input, type Tensor } from "../tensor/index.ts";
 
 /** Per-sample numbers of one level of the chain, in the order they are fed. */
-export const levelColumns = ["t", "alphaBar", "progress", "c1", "c2", "d1", "d2", "signal", "inside"] as const;
+export const levelColumns = ["t", "alphaBar", "progress", "c1", "c2", "d1", "d2", "signal", "share", "inside"] as const;
 /** Per-sample numbers of a transition. */
 export const transitionColumns = ["sigma", "a", "s", "noise"] as const;
 
@@ -11,9 +11,9 @@ type Columns<Names extends readonly string[]> = Record<Names[number], Tensor>;
 /** Level i of the chain. At the terminal level x is already clean: x̂ = x, and nothing follows. */
 export function levelRow(chain: Chain, i: number): number[] {
   const level = chain.levels[i]!;
-  if (i === chain.T) return [level.t, level.alphaBar, level.progress, 1, 0, 1, 0, 1, 0];
+  if (i === chain.T) return [level.t, level.alphaBar, level.progress, 1, 0, 1, 0, 1, 1, 0];
   const { c1, c2, d1, d2 } = chain.steps[i]!;
-  return [level.t, level.alphaBar, level.progress, c1, c2, d1, d2, Math.sqrt(level.alphaBar), 1];
+  return [level.t, level.alphaBar, level.progress, c1, c2, d1, d2, Math.sqrt(level.alphaBar), level.share, 1];
 }
 
 export function transitionRow(chain: Chain, i: number): number[] {

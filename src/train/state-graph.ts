@@ -46,6 +46,7 @@ export function stateAt(
   return lazy<TransitionState>({
     x: () => x,
     signal: () => level.signal,
+    share: () => level.share,
     inside: () => level.inside,
     reference: () => predict(guided, frozen),
     policy: () => predict(guided, policy),

@@ -272,6 +272,22 @@ test("a seed that diverges is counted, and is not in the mean", async () => {
   expect(worldSection(result!)).toContain("| ddpo (1 of 3 diverged) | -2.0000 ± 1.4142 |");
 });
 
+test("a run that diverged is not made again", async () => {
+  const path = world("blows-up", "");
+  const run = join(folder, "out", "blows-up", "ddpo", "seed-0");
+  const options = { worlds: [path], methods: ["ddpo"] };
+  const train = async ({ path: own, config }: PlannedRun) => {
+    mkdirSync(own, { recursive: true });
+    writeFileSync(join(own, "config.json"), JSON.stringify(config));
+    throw new NonFiniteError("a reward is NaN");
+  };
+  const first = await all({ ...options, train });
+  expect(existsSync(join(run, "diverged.json"))).toBe(true);
+  expect(await all({ ...options, train: never })).toEqual(first);
+  writeFileSync(join(run, "diverged.json"), "{}");
+  await expect(all({ ...options, train: never })).rejects.toThrow(/diverged/);
+});
+
 test("one seed has no spread; numbers of a run that blows up stay short", async () => {
   const [result] = await all({ worlds: [world("single", "")], train: async () => summary(-1.25e11, 500) });
   expect(worldSection(result!)).toContain("| ddpo | -1.25e+11 | 0.2500 | 0.5000 | 1.0000 |");

@@ -1,5 +1,11 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { readBoundedText } from "../core/bounded-file.ts";
+import { parseConfig } from "../core/config.ts";
 import { ConfigError, NonFiniteError } from "../core/errors.ts";
-import { openRunDirectory, type RunSummary } from "../run/index.ts";
+import { parseJson } from "../core/parse-json.ts";
+import { openRunDirectory, type RunSummary, writeJsonAtomic } from "../run/index.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { type AlignedRunOptions, finishAlignedRun } from "./aligned-run.ts";
 import { finishedSummary, type PlannedRun, type PlanOptions, planValidation } from "./validation-plan.ts";
@@ -48,17 +54,28 @@ export async function* validate({ train, ...plan }: ValidateOptions): AsyncGener
   }
 }
 
+/** What a run has come to: known from its directory, where a divergence is kept as well, or trained. */
 async function outcomeOf(run: PlannedRun, train: () => Promise<RunSummary>): Promise<Outcome> {
   const { seed, path } = run;
+  const divergence = join(path, "diverged.json");
+  const finished = await finishedSummary(run);
+  if (!finished && existsSync(divergence)) {
+    const known = parseJson(await readBoundedText(divergence, "a divergence"), divergence);
+    return { seed, ...parseConfig(divergedRun, known, divergence) };
+  }
   try {
-    const { exact } = (await finishedSummary(run)) ?? (await train());
+    const { exact } = finished ?? (await train());
     if (!exact) throw new ConfigError(`${path}/summary.json has no "exact". Delete that run, or choose another --out.`);
     return { seed, exact };
   } catch (error) {
-    if (error instanceof NonFiniteError) return { seed, diverged: error.message };
-    throw error;
+    if (!(error instanceof NonFiniteError)) throw error;
+    const diverged = error.message;
+    if (existsSync(path)) await writeJsonAtomic(divergence, { diverged });
+    return { seed, diverged };
   }
 }
+
+const divergedRun = z.object({ diverged: z.string() });
 
 export interface TrainPlannedOptions extends Pick<AlignedRunOptions, "runtime" | "signal" | "onStage" | "clock"> {
   onEvent?: (event: TrainEvent) => void;

@@ -205,6 +205,7 @@ describe("one step, N(m, e^{2l}) with both trained, R = ½ N(1.2, 0.8²) + ½ N(
     const end = {
       x: next,
       signal: fill([n, 1], 1),
+      share: fill([n, 1], 1),
       inside: fill([n, 1], 0),
       flow: fill([n, 1], 0),
       rewardGradient,

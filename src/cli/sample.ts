@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "../core/errors.ts";
 import { Rng } from "../core/rng.ts";
+import { rowsAt } from "../core/rows.ts";
 import { halfStepsOf } from "../evaluate/half-steps.ts";
 import { measuringBlock } from "../evaluate/measure.ts";
 import { bundledModel, type OpenedModel, openModel } from "../evaluate/open-model.ts";
@@ -145,14 +146,6 @@ function resamplingBeta({ config, parts, policy }: OpenedModel, { beta }: Sample
       ? "--resample draws from p exp(beta r), but this run's objective has a priorStrength other than 1: give --beta to draw from that law nevertheless."
       : "--resample draws from p exp(beta r), and a model has no beta: give --beta.",
   );
-}
-
-function rowsAt(data: Float32Array, size: number, indices: readonly number[]): Float32Array {
-  const rows = new Float32Array(indices.length * size);
-  indices.forEach((k, j) => {
-    rows.set(data.subarray(k * size, (k + 1) * size), j * size);
-  });
-  return rows;
 }
 
 function told(files: readonly SampleFile[], out: string): string {

@@ -1,5 +1,6 @@
 import { effectiveSampleSize, leastEss, systematicResample } from "../core/importance.ts";
 import { Rng } from "../core/rng.ts";
+import { rowsAt } from "../core/rows.ts";
 import { dimensionOf } from "../models/mixture.ts";
 import type { TiltedMeasures } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
@@ -33,13 +34,8 @@ export async function tiltedSampler(
   const dimension = dimensionOf(prior);
   const n = pretrained.length / dimension;
   const rng = new Rng(seed);
-  const resampled = (points: Points, logWeights: Float64Array) => {
-    const out = new Float64Array(n * dimension);
-    systematicResample(logWeights, n, rng, { purpose: "metric" }).forEach((k, j) => {
-      out.set(points.subarray(k * dimension, (k + 1) * dimension), j * dimension);
-    });
-    return out;
-  };
+  const resampled = (points: Points, logWeights: Float64Array) =>
+    rowsAt(points, dimension, systematicResample(logWeights, n, rng, { purpose: "metric" }));
   const ess = effectiveSampleSize(tilts);
   if (!(ess >= leastEss) && priorStrength === 1) {
     const sizes = { filters: FILTERS, particles: Math.ceil(n / FILTERS) };

@@ -1,5 +1,6 @@
 import { effectiveSampleSize, logMeanExp, systematicResample } from "../core/importance.ts";
 import { Rng } from "../core/rng.ts";
+import { rowsAt } from "../core/rows.ts";
 import type { Chain } from "../diffusion/index.ts";
 import { type ExactReward, rewardAt } from "../models/exact-target.ts";
 import { dimensionOf, type Mixture } from "../models/mixture.ts";
@@ -168,9 +169,5 @@ class Filters {
 
 /** Replaces the rows of [M, …] by those `chosen`. */
 function take(rows: Float64Array, chosen: Int32Array): void {
-  const before = rows.slice();
-  const size = rows.length / chosen.length;
-  chosen.forEach((k, j) => {
-    rows.set(before.subarray(k * size, (k + 1) * size), j * size);
-  });
+  rows.set(rowsAt(rows, rows.length / chosen.length, chosen));
 }

@@ -63,7 +63,7 @@ export interface RunCost {
  */
 export async function planValidation(options: PlanOptions): Promise<PlannedWorld[]> {
   const { worlds, methods, seeds, out } = options;
-  const aims = methods.map(({ set }) => kindOf("objective", objectiveKinds, set.objective)[0].aim);
+  for (const { set } of methods) kindOf("objective", objectiveKinds, set.objective);
   const names = worlds.map((path) => basename(path).replace(/\.ya?ml$/, ""));
   const twice = names.find((name, k) => names.indexOf(name) < k);
   if (twice !== undefined) {
@@ -75,8 +75,7 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
     const base = await readWorld(path, options);
     const rows: PlannedMethod[] = [];
     let first: { method: string; priorStrength: number } | undefined;
-    for (const [m, method] of methods.entries()) {
-      const aim = aims[m]!;
+    for (const method of methods) {
       const found = await configOf(path, base, method, options.evaluations);
       if (typeof found === "string") {
         rows.push({ method: method.name, runs: [], refused: found });
@@ -97,7 +96,7 @@ export async function planValidation(options: PlanOptions): Promise<PlannedWorld
         config: { ...found.config, train: { ...found.config.train, seed } },
       }));
       for (const run of runs) await finishedSummary(run);
-      rows.push({ method: method.name, aim, cost: found.cost, runs });
+      rows.push({ method: method.name, aim: found.aim, cost: found.cost, runs });
     }
     planned.push({
       world,
@@ -146,7 +145,7 @@ async function configOf(
   base: RunConfig,
   { set }: Method,
   budget: number | undefined,
-): Promise<{ config: RunConfig; cost: RunCost } | string> {
+): Promise<{ config: RunConfig; aim: Aim; cost: RunCost } | string> {
   const beta = betaOf(base);
   const [kind] = kindOf("objective", objectiveKinds, set.objective);
   const takesBeta = "beta" in (z.toJSONSchema(kind.options, { io: "input", unrepresentable: "any" }).properties ?? {});
@@ -162,6 +161,7 @@ async function configOf(
     const updates = budget === undefined ? config.train.updates : Math.max(1, Math.round(budget / each));
     return {
       config: { ...config, train: { ...config.train, updates } },
+      aim: kind.aim,
       cost: { updates, evaluations: updates * each },
     };
   } catch (error) {

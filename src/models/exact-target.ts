@@ -1,5 +1,6 @@
 import { effectiveSampleSize, normalizedWeights, systematicResample } from "../core/importance.ts";
 import type { Rng, StreamAt } from "../core/rng.ts";
+import { rowsAt } from "../core/rows.ts";
 import { dimensionOf, logDensity, type Mixture, sampleMixture, squaredDistance } from "./mixture.ts";
 
 /** A reward r = log R of a point, in closed form. */
@@ -44,10 +45,7 @@ export function exactTarget(
   const r = rewards(pool, reward);
   const logWeights = r.map((value) => beta * value);
   const chosen = systematicResample(logWeights, n, rng, { ...at, step: (at.step ?? 0) + 2 });
-  const samples = new Float64Array(n * dimension);
-  chosen.forEach((k, j) => {
-    samples.set(pool.subarray(k * dimension, (k + 1) * dimension), j * dimension);
-  });
+  const samples = rowsAt(pool, dimension, chosen);
   const weights = normalizedWeights(logWeights);
   const meanReward = weights.reduce((sum, w, k) => sum + w * r[k]!, 0);
   return { samples, meanReward, ess: Math.min(n, effectiveSampleSize(logWeights)) };

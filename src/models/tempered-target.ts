@@ -1,5 +1,6 @@
 import { effectiveSampleSize, normalizedWeights, systematicResample } from "../core/importance.ts";
 import type { Rng, StreamAt } from "../core/rng.ts";
+import { rowsAt } from "../core/rows.ts";
 import {
   type ExactReward,
   type ExactTarget,
@@ -52,22 +53,15 @@ export function temperedTarget(
   const r = rewards(draws, reward);
   const logWeights = envelope ? logKept : logKept.map((log, j) => log + beta * r[j]!);
   const uses = { ...at, step: (at.step ?? 0) + 2 };
-  const rows = (chosen: ArrayLike<number>) => {
-    const points = new Float64Array(chosen.length * dimension);
-    Array.from(chosen).forEach((k, j) => {
-      points.set(pointAt(k), j * dimension);
-    });
-    return points;
-  };
   const meanReward = averageReward(r, logWeights, envelope && expectedReward(envelope, reward));
   if (!envelope) {
-    const samples = rows(systematicResample(logWeights, n, rng, uses));
+    const samples = rowsAt(draws, dimension, systematicResample(logWeights, n, rng, uses));
     return { samples, meanReward, ess: Math.min(n, effectiveSampleSize(logWeights)) };
   }
   const u = rng.uniform(count, uses);
   const kept = Array.from(u.keys()).filter((j) => Math.log(u[j]!) < logKept[j]!);
-  const samples = rows(kept.slice(0, n));
-  return { samples, meanReward, ess: n, modes: { centers: envelope.means, draws: rows(kept) } };
+  const samples = rowsAt(draws, dimension, kept.slice(0, n));
+  return { samples, meanReward, ess: n, modes: { centers: envelope.means, draws: rowsAt(draws, dimension, kept) } };
 }
 
 /** log p(x)^η / Σ_k (w_k N_k(x))^η, from (η−1) log K to 0. */

@@ -1,4 +1,5 @@
 import { NonFiniteError } from "../core/errors.ts";
+import { logMeanExp } from "../core/importance.ts";
 import { cloneArrays, type NamedArray, type NamedArrays } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
 import type { Model } from "../models/index.ts";
@@ -146,9 +147,6 @@ function onePerPrompt({ prior, tokenize }: Model) {
 function scaleNew(scales: Map<string, number>, prompts: readonly string[], logY: Float32Array): void {
   for (const prompt of new Set(prompts)) {
     if (scales.has(prompt)) continue;
-    const own = [...logY].filter((_, k) => prompts[k] === prompt);
-    const largest = own.reduce((a, b) => Math.max(a, b));
-    const mean = own.reduce((sum, value) => sum + Math.exp(value - largest), 0) / own.length;
-    scales.set(prompt, largest + Math.log(mean));
+    scales.set(prompt, logMeanExp(logY.filter((_, k) => prompts[k] === prompt)));
   }
 }

@@ -1,6 +1,6 @@
 import { asConstants } from "../nn/index.ts";
 import type { Runtime } from "../runtime/index.ts";
-import { levelRow, rowsOf } from "../sample/chain-columns.ts";
+import { levelRow, repeatedRow } from "../sample/chain-columns.ts";
 import { encodePrompts } from "../sample/conditions.ts";
 import { guidedState } from "../sample/guided-state.ts";
 import { sizeOf } from "../tensor/index.ts";
@@ -28,7 +28,7 @@ export async function openChainMeans(
   return {
     async at(i, x, means) {
       const { d1, d2 } = chain.steps[i]!;
-      const columns = rowsOf((level) => levelRow(chain, level), new Array<number>(block).fill(i));
+      const columns = repeatedRow(levelRow(chain, i), block);
       for (let start = 0; start < x.length; start += size) {
         const states = new Float32Array(size); // rows after the last state stay 0
         states.set(x.subarray(start, start + size));

@@ -3,7 +3,7 @@ import { Rng } from "../core/rng.ts";
 import { pairsWithin } from "../metrics/grouped-pairs.ts";
 import { energyDistance, modeTv } from "../metrics/index.ts";
 import { pooledStd } from "../metrics/within-std.ts";
-import { type ExactReward, exactTarget, rewardAt } from "../models/exact-target.ts";
+import { type ExactReward, exactTarget, rewards } from "../models/exact-target.ts";
 import { logDensity, type Mixture } from "../models/mixture.ts";
 import { temperedTarget } from "../models/tempered-target.ts";
 import type { ExactMeasures, ExactReference, ExactSummary, PathMeasures } from "../run/index.ts";
@@ -119,7 +119,7 @@ function comparer(samples: Float64Array, { centers, weights }: TargetModes, rewa
   return (points: Points): ExactReference => {
     const distance = energyDistance(points, samples, dimension, within);
     return {
-      meanReward: mean(rewardsOf(points, reward, dimension)),
+      meanReward: mean(rewards(points, reward)),
       modeTV: modeTv(points, centers, weights).value,
       energyDistance: distance.value,
       energyDistanceError: distance.error,
@@ -130,11 +130,6 @@ function comparer(samples: Float64Array, { centers, weights }: TargetModes, rewa
 
 const last = ({ states }: Trajectories) => states[states.length - 1]!;
 
-const rewardsOf = (points: Points, reward: ExactReward, dimension: number): Float64Array =>
-  Float64Array.from({ length: points.length / dimension }, (_, k) =>
-    rewardAt(points.subarray(k * dimension, (k + 1) * dimension), reward),
-  );
-
 /**
  * log of what turns p_pre into the target: β r, and for another prior strength (η−1) log p as well. There the density p of
  * the data stands in for that of the pretrained chain, which is not known: the tilted chain is then p_pre p^{η−1} exp(β r),
@@ -142,7 +137,7 @@ const rewardsOf = (points: Points, reward: ExactReward, dimension: number): Floa
  */
 function logTilts(points: Points, prior: Mixture, reward: ExactReward, { beta, priorStrength }: TargetLaw) {
   const dimension = prior.means[0]!.length;
-  const tilts = rewardsOf(points, reward, dimension).map((r) => beta * r);
+  const tilts = rewards(points, reward).map((r) => beta * r);
   if (priorStrength === 1) return tilts;
   return tilts.map(
     (t, j) => t + (priorStrength - 1) * logDensity(prior, points.subarray(j * dimension, (j + 1) * dimension)),

@@ -1,5 +1,5 @@
-import { effectiveSampleSize, normalizedWeights } from "../core/importance.ts";
-import { type ExactReward, rewardAt } from "../models/exact-target.ts";
+import { effectiveSampleSize, logMeanExp, normalizedWeights } from "../core/importance.ts";
+import { type ExactReward, rewards } from "../models/exact-target.ts";
 import type { Particles } from "./twisted-smc.ts";
 
 /** What the spread between independent filters says of their particles. */
@@ -24,21 +24,15 @@ export interface FilterSpread {
  */
 export function filterSpread({ filters, points, logWeights, logZ }: Particles, reward: ExactReward): FilterSpread {
   const n = logWeights.length;
-  const dimension = points.length / n;
   const shares = normalizedWeights(logZ).map((share) => share * filters); // Ẑ_f over their mean
   const errorZ = Math.sqrt(variance(shares) / filters);
-  const rewards = Float64Array.from({ length: n }, (_, j) =>
-    rewardAt(points.subarray(j * dimension, (j + 1) * dimension), reward),
-  );
   const ess = Math.min(
     effectiveSampleSize(logWeights),
     n / (1 + n * errorZ ** 2),
-    essOfMeans(rewards, logWeights, filters),
+    essOfMeans(rewards(points, reward), logWeights, filters),
     essOfMeans(points, logWeights, filters),
   );
-  const top = logZ.reduce((p, q) => Math.max(p, q));
-  const mean = logZ.reduce((sum, value) => sum + Math.exp(value - top), 0) / filters;
-  return { ess, logZ: top + Math.log(mean), errorZ };
+  return { ess, logZ: logMeanExp(logZ), errorZ };
 }
 
 /**

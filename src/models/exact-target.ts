@@ -136,7 +136,7 @@ export function rewardAt(x: ArrayLike<number>, reward: ExactReward): number {
 }
 
 /** r of points [n, D]. */
-export function rewards(points: Float64Array, reward: ExactReward): Float64Array {
+export function rewards(points: Float32Array | Float64Array, reward: ExactReward): Float64Array {
   const dimension = rewardDimension(reward);
   return Float64Array.from({ length: points.length / dimension }, (_, j) =>
     rewardAt(points.subarray(j * dimension, (j + 1) * dimension), reward),

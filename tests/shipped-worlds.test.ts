@@ -1,15 +1,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { effectiveSampleSize, normalizedWeights } from "../src/core/importance.ts";
+import { effectiveSampleSize, leastEss, normalizedWeights } from "../src/core/importance.ts";
 import { packagePath } from "../src/core/package-root.ts";
 import { Rng } from "../src/core/rng.ts";
+import { exactOfRun } from "../src/evaluate/exact-of-run.ts";
 import { measuredBeta } from "../src/evaluate/path-summary.ts";
 import { modesOf } from "../src/evaluate/target-modes.ts";
-import { leastEss } from "../src/evaluate/validation-result.ts";
 import { modeTv } from "../src/metrics/index.ts";
 import { exactTarget, rewardAt } from "../src/models/exact-target.ts";
 import { sampleMixture } from "../src/models/mixture.ts";
+import { nodeRuntime } from "../src/runtime/node.ts";
 import { readConfig } from "../src/train/config.ts";
 import { prepare, rewardsByPrompt } from "../src/train/prepare.ts";
 
@@ -63,4 +64,18 @@ test.each([
   await expect(
     readConfig(`configs/worlds/${world}.yaml`, { set: [set] }).then((config) => prepare(config)),
   ).rejects.toThrow(message);
+});
+
+test("a chain without noise is compared with the target as others are; its paths have no density, and no measures", async () => {
+  const config = await readConfig("configs/worlds/flow-ode.yaml");
+  const parts = await prepare(config);
+  const untrained = parts.adaptation.init(new Rng(0));
+  const found = await exactOfRun(nodeRuntime({ threads: 1 }), parts, config, untrained, { samples: n, seed: 3 });
+  const { elbo, importanceEss, pathKl, pretrained, target, floor, ...finetuned } = found!.summary;
+  expect([elbo, importanceEss, pathKl]).toEqual([undefined, undefined, undefined]);
+  expect(finetuned).toEqual(pretrained); // the policy is the pretrained model still, with the same noise
+  expect(floor).toMatchObject({ method: "importance" });
+  expect(floor.energyDistance).toBeLessThan(0.02);
+  expect(pretrained.energyDistance).toBeGreaterThan(0.5);
+  expect(Math.abs(floor.meanReward - target.meanReward)).toBeLessThan(0.1);
 });

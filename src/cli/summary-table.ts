@@ -1,4 +1,4 @@
-import { leastEss } from "../core/importance.ts";
+import { enoughEss, leastEss } from "../core/importance.ts";
 import { type RunSummary, tiltedEss } from "../run/index.ts";
 import { table } from "./table.ts";
 
@@ -31,7 +31,7 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
   if (exact) {
     const { pretrained, target, floor } = exact;
     const ess = tiltedEss(exact);
-    const collapsed = !(ess >= leastEss);
+    const collapsed = !enoughEss(ess);
     const four = (label: string, pick: (m: typeof target) => number): Row => [
       label,
       ...[pretrained, exact, target].map(pick),
@@ -43,10 +43,14 @@ export function summaryTable({ before, after, exact, seconds }: RunSummary): str
       four("energy distance", (m) => m.energyDistance),
       four("within-mode std / exact", (m) => m.withinStdRatio),
     ];
+    const paths =
+      exact.elbo === undefined
+        ? ""
+        : `ELBO ${exact.elbo.toFixed(3)}, importance ESS ${exact.importanceEss!.toFixed(2)} of 1; `;
     text.push(
       "",
       numbers(["against the exact target", "pretrained", "finetuned", "exact target", "tilted sampler"], measures),
-      `ELBO ${exact.elbo.toFixed(3)}, importance ESS ${exact.importanceEss.toFixed(2)} of 1; tilted sampler${floor.method === "twisted-smc" ? " by twisted SMC" : ""}: effective sample size ${ess.toFixed(0)}${collapsed ? `, collapsed: below ${leastEss} there are no numbers` : ""}`,
+      `${paths}tilted sampler${floor.method === "twisted-smc" ? " by twisted SMC" : ""}: effective sample size ${ess.toFixed(0)}${collapsed ? `, collapsed: below ${leastEss} there are no numbers` : ""}`,
     );
   }
   text.push("", `${seconds.toFixed(0)} s`);

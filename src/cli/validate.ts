@@ -1,11 +1,12 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
+import { leastEss } from "../core/importance.ts";
 import { packagePath } from "../core/package-root.ts";
 import { plainMethods, readMethods } from "../evaluate/methods.ts";
 import { trainPlanned, validate } from "../evaluate/validate.ts";
 import type { PlannedRun } from "../evaluate/validation-plan.ts";
-import { leastEss, type WorldResult } from "../evaluate/validation-result.ts";
+import type { WorldResult } from "../evaluate/validation-result.ts";
 import { validationDocument, worldSection } from "../evaluate/validation-table.ts";
 import { writeReport } from "../report/index.ts";
 import { type RunSummary, writeFileAtomic, writeJsonAtomic } from "../run/index.ts";

@@ -20,6 +20,9 @@ export function effectiveSampleSize(logWeights: ArrayLike<number>): number {
  */
 export const leastEss = 100;
 
+/** Whether measures may rest on so many effective samples. */
+export const enoughEss = (ess: number): boolean => ess >= leastEss;
+
 /** log of the mean of exp(values), which are finite. */
 export function logMeanExp(values: ArrayLike<number>): number {
   let top = -Infinity;

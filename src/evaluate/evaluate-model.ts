@@ -1,5 +1,5 @@
 import { ConfigError } from "../core/errors.ts";
-import { leastEss } from "../core/importance.ts";
+import { enoughEss } from "../core/importance.ts";
 import type { Features } from "../metrics/features.ts";
 import {
   coverage,
@@ -13,7 +13,7 @@ import {
 import type { Measurement } from "../metrics/metric.ts";
 import { neighbours } from "../metrics/neighbours.ts";
 import { noReward } from "../rewards/no-reward.ts";
-import { type ExactSummary, type ModelSummary, tiltedEss } from "../run/index.ts";
+import { type ExactSummary, type PathMeasures, tiltedEss } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { exactOfRun } from "./exact-of-run.ts";
 import type { HalfSteps } from "./flow-gradient.ts";
@@ -76,7 +76,7 @@ export async function evaluateModel(
     diversity: diversity(measured.features),
     vendi: vendiScore(measured.features),
     ...(measured.thirdPartyFeatures && { diversityThirdParty: diversity(measured.thirdPartyFeatures) }),
-    ...pathMetrics(measured.summary),
+    ...pathMetrics(measured.summary, n),
     ...(agreement !== undefined && {
       promptAgreement: { value: agreement, std: Math.sqrt(agreement * (1 - agreement)), n },
     }),
@@ -95,8 +95,11 @@ export async function evaluateModel(
   };
 }
 
-/** Of a run on a chain with noise. */
-function pathMetrics({ elbo, importanceEss, pathKl, images: n }: ModelSummary): Record<string, EvaluatedMetric> {
+/** None on a chain without noise. */
+function pathMetrics(
+  { elbo, importanceEss, pathKl }: Partial<PathMeasures>,
+  n: number,
+): Record<string, EvaluatedMetric> {
   if (elbo === undefined) return {};
   return { elbo: { value: elbo, n }, importanceEss: { value: importanceEss!, n }, pathKl: { value: pathKl!, n } };
 }
@@ -122,7 +125,7 @@ function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedM
   const four = (key: ExactMeasure) => ({
     value: exact[key],
     n,
-    ...(tiltedEss(exact) >= leastEss && { floor: exact.floor[key] }),
+    ...(enoughEss(tiltedEss(exact)) && { floor: exact.floor[key] }),
     target: exact.target[key],
     pretrained: exact.pretrained[key],
   });
@@ -134,8 +137,6 @@ function exactMetrics(exact: ExactSummary, n: number): Record<string, EvaluatedM
       ...(exact.energyDistanceError !== undefined && { error: exact.energyDistanceError }),
     },
     withinStdRatio: four("withinStdRatio"),
-    elbo: { value: exact.elbo, n },
-    importanceEss: { value: exact.importanceEss, n },
-    ...(exact.pathKl !== undefined && { pathKl: { value: exact.pathKl, n } }),
+    ...pathMetrics(exact, n),
   };
 }

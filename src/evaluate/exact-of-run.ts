@@ -17,8 +17,8 @@ export interface ExactRunOptions {
 }
 
 /**
- * `exactSummary` for the target that a run's objective aims at. Undefined outside exact worlds, for a reward without a
- * closed form, and for chains with a step that has no noise, whose paths have no density.
+ * `exactSummary` for the target that a run's objective aims at. Undefined outside exact worlds and for a reward without a
+ * closed form.
  */
 export async function exactOfRun(
   runtime: Runtime,
@@ -27,7 +27,7 @@ export async function exactOfRun(
   policy: NamedArrays,
   { samples, seed, halfSteps, signal }: ExactRunOptions,
 ): ReturnType<typeof exactSummary> {
-  if (parts.model.prior === undefined || !parts.chain.stochastic) return undefined;
+  if (parts.model.prior === undefined) return undefined;
   return exactSummary(runtime, parts, await rewardsByPrompt(config), policy, {
     ...targetLaw(config),
     samples,

@@ -6,14 +6,14 @@ import { pooledStd } from "../metrics/within-std.ts";
 import { type ExactReward, exactTarget, rewards } from "../models/exact-target.ts";
 import { logDensity, type Mixture } from "../models/mixture.ts";
 import { temperedTarget } from "../models/tempered-target.ts";
-import type { ExactMeasures, ExactReference, ExactSummary, PathMeasures } from "../run/index.ts";
+import type { ExactMeasures, ExactReference, ExactSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import type { SamplingParts } from "../train/prepare.ts";
 import type { HalfSteps } from "./flow-gradient.ts";
 import { sampleComparing } from "./path-ratio.ts";
 import { pathMeasures, type TargetLaw } from "./path-summary.ts";
-import { samplePolicy } from "./sample-policy.ts";
+import { type PolicySamples, samplePolicy } from "./sample-policy.ts";
 import { modesOf, type TargetModes } from "./target-modes.ts";
 import { tiltedSampler } from "./tilted-sampler.ts";
 
@@ -29,7 +29,6 @@ export interface ExactOptions extends TargetLaw {
   signal?: AbortSignal | undefined;
 }
 
-type Measures = ExactMeasures & PathMeasures;
 type Points = Float32Array | Float64Array;
 
 /** What was compared, for a picture: points [n, D] of the first prompt. */
@@ -52,7 +51,7 @@ export async function exactSummary(
 ): Promise<{ summary: ExactSummary; points: ExactPoints; samples: number } | undefined> {
   const { prior } = parts.model;
   if (!prior || Object.values(rewards).some((reward) => !reward)) return undefined;
-  const results: Record<string, Measures> = {};
+  const results: Record<string, ExactMeasures> = {};
   let points: ExactPoints | undefined;
   for (const [prompt, mixture] of Object.entries(prior)) {
     const { measures, points: own } = await measurePrompt(
@@ -80,7 +79,7 @@ async function measurePrompt(
   reward: ExactReward,
   policy: NamedArrays,
   { beta, priorStrength: eta, samples, seed, block, halfSteps, signal }: ExactOptions,
-): Promise<{ measures: Measures; points: ExactPoints }> {
+): Promise<{ measures: ExactMeasures; points: ExactPoints }> {
   const n = Math.max(samples, LEAST_SAMPLES);
   const dimension = prior.means[0]!.length;
   const rng = new Rng(seed);
@@ -91,8 +90,7 @@ async function measurePrompt(
   const [target, again] = [drawn(0), drawn(3)];
   const prompts = new Array<string>(n).fill(prompt);
   const request = { prompts, seed, purpose: "evaluation", block, signal } as const;
-  const { paths, ...finetuned } = await sampleComparing(runtime, parts, policy, { ...request, halfSteps });
-  const after = last(finetuned);
+  const { after, paths } = await finetunedSamples(runtime, parts, policy, { ...request, halfSteps });
   const before = last(await samplePolicy(runtime, parts, undefined, request));
 
   const compare = comparer(target.samples, modesOf(target, prior, rng), reward, dimension);
@@ -103,13 +101,20 @@ async function measurePrompt(
   return {
     measures: {
       ...compare(after),
-      ...pathMeasures(logTilts(after, prior, reward, { beta, priorStrength: eta }), prompts, paths, 1),
+      ...(paths && pathMeasures(logTilts(after, prior, reward, { beta, priorStrength: eta }), prompts, paths, 1)),
       target: { ...compare(again.samples), meanReward: target.meanReward },
       floor: { ...compare(tilted), ...drawnTilted },
       pretrained: compare(before),
     },
     points: { before, after, target: target.samples },
   };
+}
+
+/** Points [n, D] of the finetuned chain and, where every step of it has noise, the sums of their paths. */
+async function finetunedSamples(runtime: Runtime, parts: SamplingParts, policy: NamedArrays, request: PolicySamples) {
+  if (!parts.chain.stochastic) return { after: last(await samplePolicy(runtime, parts, policy, request)) };
+  const { paths, ...finetuned } = await sampleComparing(runtime, parts, policy, request);
+  return { after: last(finetuned), paths };
 }
 
 /** Compares points with samples of the target; what these alone decide is computed once. */
@@ -147,9 +152,9 @@ function logTilts(points: Points, prior: Mixture, reward: ExactReward, { beta, p
 const mean = (values: Float64Array): number => values.reduce((p, q) => p + q, 0) / values.length;
 
 /** The mean of every number over prompts. */
-function average(all: readonly Measures[]): Measures {
-  const over = (pick: (m: Measures) => number) => all.reduce((sum, m) => sum + pick(m), 0) / all.length;
-  const four = (pick: (m: Measures) => ExactReference): ExactReference => ({
+function average(all: readonly ExactMeasures[]): ExactMeasures {
+  const over = (pick: (m: ExactMeasures) => number) => all.reduce((sum, m) => sum + pick(m), 0) / all.length;
+  const four = (pick: (m: ExactMeasures) => ExactReference): ExactReference => ({
     meanReward: over((m) => pick(m).meanReward),
     modeTV: over((m) => pick(m).modeTV),
     energyDistance: over((m) => pick(m).energyDistance),
@@ -159,9 +164,11 @@ function average(all: readonly Measures[]): Measures {
   });
   return {
     ...four((m) => m),
-    elbo: over((m) => m.elbo),
-    importanceEss: over((m) => m.importanceEss),
-    pathKl: over((m) => m.pathKl),
+    ...(all[0]!.elbo !== undefined && {
+      elbo: over((m) => m.elbo!),
+      importanceEss: over((m) => m.importanceEss!),
+      pathKl: over((m) => m.pathKl!),
+    }),
     target: four((m) => m.target),
     floor: {
       ...four((m) => m.floor),

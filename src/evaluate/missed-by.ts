@@ -9,7 +9,7 @@ export function missedBy(
   { aim, measures, importanceEss }: MethodResult,
   { pretrained, target }: WorldReferences,
 ): string | undefined {
-  if (!measures || !importanceEss) return undefined;
+  if (!measures) return undefined;
   const { meanReward, withinStdRatio } = measures;
   const way = (meanReward.mean - pretrained.meanReward) / (target.meanReward - pretrained.meanReward);
   const parts = [
@@ -19,7 +19,7 @@ export function missedBy(
   if (withinStdRatio.mean < collapsedWidth) {
     parts.push(`modes collapsed to ${withinStdRatio.mean.toFixed(2)} of their width`);
   }
-  if (importanceEss.mean >= 0.1) {
+  if (importanceEss && importanceEss.mean >= 0.1) {
     parts.push(`weights would mend it (sample --resample) with ${percent(importanceEss.mean)} effective samples`);
   }
   return `${parts.join("; ")}.`;

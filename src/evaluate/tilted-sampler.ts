@@ -1,4 +1,4 @@
-import { effectiveSampleSize, leastEss, systematicResample } from "../core/importance.ts";
+import { effectiveSampleSize, enoughEss, systematicResample } from "../core/importance.ts";
 import { Rng } from "../core/rng.ts";
 import { rowsAt } from "../core/rows.ts";
 import { dimensionOf } from "../models/mixture.ts";
@@ -20,8 +20,8 @@ const FILTERS = 20;
 
 /**
  * Draws of the exactly tilted pretrained chain, p_#(path) exp(β r(x_T))/Z: `pretrained` samples [n, D] resampled by exp(tilts), and
- * where fewer than `leastEss` of them count, as many particles of twisted SMC, unless these are worth even less. With a prior
- * strength below 1, which the tilts then hold as well, there is no SMC.
+ * where fewer than `leastEss` of them count, as many particles of twisted SMC, unless these are worth even less. There is no SMC
+ * with a prior strength below 1, which the tilts then hold as well, nor on a chain without noise, whose particles never part.
  */
 export async function tiltedSampler(
   runtime: Runtime,
@@ -37,7 +37,7 @@ export async function tiltedSampler(
   const resampled = (points: Points, logWeights: Float64Array) =>
     rowsAt(points, dimension, systematicResample(logWeights, n, rng, { purpose: "metric" }));
   const ess = effectiveSampleSize(tilts);
-  if (!(ess >= leastEss) && priorStrength === 1) {
+  if (!enoughEss(ess) && priorStrength === 1 && parts.chain.stochastic) {
     const sizes = { filters: FILTERS, particles: Math.ceil(n / FILTERS) };
     const particles = await twistedSmc(runtime, parts, { ...options, ...sizes });
     const spread = filterSpread(particles, reward);

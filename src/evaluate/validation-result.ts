@@ -1,4 +1,4 @@
-import { leastEss } from "../core/importance.ts";
+import { enoughEss } from "../core/importance.ts";
 import type { Aim } from "../objectives/index.ts";
 import { type ExactReference, type ExactSummary, type TiltedMeasures, tiltedEss } from "../run/index.ts";
 
@@ -29,7 +29,7 @@ export interface MethodMeasures {
   readonly diverged: readonly { readonly seed: number; readonly reason: string }[];
   /** Of the seeds that reached the end; absent when none did. */
   readonly measures?: Readonly<Record<ExactMeasure, Spread>>;
-  /** Share of effective samples when the method's own samples are weighted to the tilted sampler. */
+  /** Share of effective samples when the method's own samples are weighted to the tilted sampler; only of chains with noise. */
   readonly importanceEss?: Spread;
   /** Where the energy distance of one seed lies, with 95 %: its mean over seeds ± 1.96 bootstrap standard errors. */
   readonly interval?: readonly [low: number, high: number];
@@ -66,8 +66,6 @@ export interface WorldResult {
   readonly methods: readonly (MethodResult | RefusedMethod)[];
 }
 
-export { leastEss };
-
 /** A method has reached the target when its energy distance is no more than this above the tilted sampler's. */
 export const reachedWithin = 0.004;
 
@@ -81,6 +79,7 @@ export function methodResult(
   const { mean } = over("energyDistance");
   const errors = finished.map(({ exact }) => exact.energyDistanceError ?? Number.NaN);
   const error = Math.sqrt(spread(errors.map((e) => e ** 2)).mean);
+  const effective = finished.flatMap(({ exact }) => exact.importanceEss ?? []);
   const floor = !references || references.tilted.collapsed ? 0 : references.tilted.energyDistance;
   return {
     method,
@@ -95,7 +94,7 @@ export function methodResult(
         withinStdRatio: over("withinStdRatio"),
       },
       interval: [mean - 1.96 * error, mean + 1.96 * error] as const,
-      importanceEss: spread(finished.map(({ exact }) => exact.importanceEss)),
+      ...(effective.length > 0 && { importanceEss: spread(effective) }),
       reached: mean <= Math.max(0, floor) + reachedWithin,
     }),
   };
@@ -105,7 +104,7 @@ export function methodResult(
 export function worldReferences(exact: ExactSummary): WorldReferences {
   const { pretrained, target, floor } = exact;
   const ess = tiltedEss(exact);
-  return { pretrained, target, tilted: { ...floor, ess, collapsed: !(ess >= leastEss) } };
+  return { pretrained, target, tilted: { ...floor, ess, collapsed: !enoughEss(ess) } };
 }
 
 function spread(values: readonly number[]): Spread {

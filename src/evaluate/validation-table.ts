@@ -1,8 +1,8 @@
+import { leastEss } from "../core/importance.ts";
 import type { ExactReference } from "../run/index.ts";
 import { missedBy } from "./missed-by.ts";
 import {
   exactMeasures,
-  leastEss,
   type MethodResult,
   type RefusedMethod,
   reachedWithin,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { leastEss } from "../core/importance.ts";
+import { enoughEss } from "../core/importance.ts";
 
 /** Measures of one model by their key in summary.json, and how many images and seeds they were measured on. */
 export interface Measured {
@@ -66,7 +66,7 @@ const exactMeasures = z.looseObject(references).transform(({ target, floor, pret
 /** Of measures that rest on `ess` effective samples. */
 function withoutCollapsed(floor: Record<string, number>): Record<string, number> {
   const { ess } = floor;
-  return ess === undefined || ess >= leastEss ? floor : { ess };
+  return ess === undefined || enoughEss(ess) ? floor : { ess };
 }
 
 /** The mean over prompts says nothing where the tilted sampler of one of them has collapsed. */

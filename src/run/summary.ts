@@ -59,11 +59,8 @@ export interface TiltedMeasures extends ExactReference {
   readonly method?: (typeof tiltedMethods)[number];
 }
 
-export interface ExactMeasures extends ExactReference {
-  readonly elbo: number;
-  readonly importanceEss: number;
-  /** Absent in runs from before it was measured. */
-  readonly pathKl?: number;
+/** Of a chain without noise, whose paths have no density, there are no path measures; in older runs no `pathKl`. */
+export interface ExactMeasures extends ExactReference, Partial<PathMeasures> {
   /** The exact p*. */
   readonly target: ExactReference;
   readonly floor: TiltedMeasures;
@@ -121,8 +118,8 @@ const reference = z.looseObject({
   withinStdRatio: number,
 });
 const exact = reference.extend({
-  elbo: number,
-  importanceEss: number,
+  elbo: measured,
+  importanceEss: measured,
   pathKl: measured,
   target: reference,
   floor: reference.extend({ ess: number, method: z.enum(tiltedMethods).optional() }),

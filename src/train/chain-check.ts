@@ -26,6 +26,17 @@ export function checkChain(objective: Objective, sampler: Sampler, chain?: Chain
   }
 }
 
+/** Refuses parts that do not suit the objective: its chain, the law of x_0, the variance of the steps. Throws ConfigError. */
+export function checkParts(
+  objective: Objective,
+  sampler: Sampler,
+  { model, chain }: { model: Model; chain: Chain },
+): void {
+  checkChain(objective, sampler, chain);
+  checkInitialLaw(objective, model);
+  checkVariance(objective, model);
+}
+
 /** Refuses a model for which no law of x_0 can be learned, where the objective asks for one. Throws ConfigError. */
 export function checkInitialLaw({ kind, initialLaw }: Objective, model: Model): void {
   if (initialLaw && !model.prior) {

@@ -8,7 +8,7 @@ import type { Objective } from "../objectives/index.ts";
 import type { RewardValue } from "../rewards/reward.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { adaptationFor } from "./adaptation-for.ts";
-import { checkChain, checkInitialLaw, checkVariance } from "./chain-check.ts";
+import { checkParts } from "./chain-check.ts";
 import type { TrainEvent } from "./events.ts";
 import { type Finetuned, unrecorded } from "./finetune-loop.ts";
 import { finetuneFromInitialLaw } from "./initial-law.ts";
@@ -41,9 +41,7 @@ export interface MemoryRunOptions {
 export async function memoryParts(run: MemoryRun): Promise<Parts> {
   const { model, sampler, objective, prompts = [""] } = run;
   const chain = sampler.chain(model);
-  checkChain(objective, sampler, chain);
-  checkInitialLaw(objective, model);
-  checkVariance(objective, model);
+  checkParts(objective, sampler, { model, chain });
   model.tokenize(prompts); // an unknown prompt is an error now, not at its first update
   const reward = await run.reward.load();
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {

@@ -15,7 +15,7 @@ import { rewardKinds } from "../rewards/kinds.ts";
 import { noReward } from "../rewards/no-reward.ts";
 import type { Reward, RewardPart } from "../rewards/reward.ts";
 import { adaptationFor } from "./adaptation-for.ts";
-import { checkChain, checkInitialLaw, checkVariance } from "./chain-check.ts";
+import { checkChain, checkParts } from "./chain-check.ts";
 import { hostRewardRefused, isWorlds, modelOptions, type RunConfig, rewardList } from "./config.ts";
 import { withLocalPaths } from "./hub-paths.ts";
 import { numbersOf, splitEntry } from "./reward-entry.ts";
@@ -44,10 +44,8 @@ export async function prepare(config: TrainConfig, openHub: OpenHub = hubFromEnv
   const sampler = samplerOf(config);
   checkChain(objective, sampler);
   const parts = await prepareSampling(config, openHub);
-  const { chain, reward } = parts;
-  checkChain(objective, sampler, chain);
-  checkInitialLaw(objective, parts.model);
-  checkVariance(objective, parts.model);
+  checkParts(objective, sampler, parts);
+  const { reward } = parts;
   if (objective.needs.includes("reward-gradient") && !reward.differentiable) {
     const onHost = partsOf(reward).find((part) => !part.reward.differentiable)!;
     throw hostRewardRefused(objective.kind, onHost.reward.kind, "reward");

@@ -20,7 +20,7 @@ import { fitInitialValue, valueReward } from "../src/train/initial-value.ts";
 import { openPrograms } from "../src/train/programs.ts";
 import { sampleRollout } from "../src/train/rollout.ts";
 import { initialState } from "../src/train/train-state.ts";
-import { train } from "./worlds/training.ts";
+import { result, train } from "./worlds/training.ts";
 import { apart, configOf, normal, partsOf, plane, withObjective } from "./worlds/worlds.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "nablaflow-initial-law-"));
@@ -89,7 +89,7 @@ describe("V(x_0) is log E_#[exp(β r) | x_0], up to a constant", () => {
     const file = { ...normal, reward, sampler: remembering(eta), objective: { ...learned, beta } };
     const config = configOf(file, "train.updates=150", `train.flowOptimizer.lr=${optimizer.lr}`);
     const parts = await partsOf(file);
-    const weights = (await fitInitialValue({ config, parts, runtime }, beta))!;
+    const weights = (await result(fitInitialValue({ config, parts, runtime }, beta)))!;
     const { model } = initialParts(parts.model);
     const one = constant(new Float32Array(200).fill(1), [200, 1]);
     const value = valueReward(model, weights).score({ images: constant(points, [200, 2]), prompts: one });
@@ -181,6 +181,23 @@ describe("a run with a learned law, prompts that pull apart: r = ±x on N(0, 1)"
     const { kl } = told[0] as unknown as { kl: number };
     expect(Math.abs(kl / ((beta * memory) ** 2 / 2) - 1)).toBeLessThan(0.25);
   });
+
+  test("its own updates are told before, first those of the value, then those of the chain", () => {
+    const told = events.slice(
+      0,
+      events.findIndex(({ type }) => type === "initial-law"),
+    );
+    const step = (stage: string) => (_: unknown, k: number) => ({
+      type: "initial-law-step",
+      stage,
+      update: k + 1,
+      updates: 120,
+    });
+    expect(told).toEqual([
+      ...Array.from({ length: 120 }, step("value")),
+      ...Array.from({ length: 120 }, step("chain")),
+    ]);
+  });
 });
 
 describe("the law travels with the weights", () => {
@@ -245,6 +262,6 @@ describe("refusals", () => {
       { config: configOf(forgetful), parts: withObjective(parts, klControl()), runtime },
       1e30,
     );
-    await expect(run).rejects.toThrow(/smaller objective.beta/);
+    await expect(result(run)).rejects.toThrow(/smaller objective.beta/);
   });
 });

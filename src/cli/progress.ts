@@ -62,6 +62,8 @@ function progressOf(updates: number): Progress & { close(): void } {
       } else if (event.type === "resume") {
         close();
         process.stderr.write(`Going on from update ${event.update}.\n`);
+      } else if (event.type === "initial-law-step") {
+        stage(`learning the law of x_0: its ${event.stage}`, event.update / event.updates);
       } else if (event.type === "initial-law") {
         close();
         process.stderr.write(`The law of x_0 is learned: path KL ${event.kl.toPrecision(3)} to N(0, I).\n`);

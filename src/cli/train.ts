@@ -79,6 +79,7 @@ export async function trainAndReport(
     }),
   );
   const directory = await openRunDirectory(out, config, { resume });
+  let saved = false;
   try {
     const summary = await withProgress(config.train.updates, (progress) =>
       finishAlignedRun(
@@ -91,10 +92,16 @@ export async function trainAndReport(
           onStage: progress.measuring,
           clock: () => performance.now() / 1000,
         },
-        progress.show,
+        (event) => {
+          saved ||= event.type === "checkpoint";
+          progress.show(event);
+        },
       ),
     );
-    if (!summary) throw new Interrupted(`Stopped; a checkpoint is saved. Go on with:\n  ${resumeCommand()}`);
+    if (!summary) {
+      const kept = saved ? "Stopped; a checkpoint is saved. Go on" : "Stopped before the first update. Begin again";
+      throw new Interrupted(`${kept} with:\n  ${resumeCommand()}`);
+    }
     process.stderr.write(summaryTable(summary));
     process.stderr.write(`\nReport: ${await writeReport(out)}\n`);
     if (json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);

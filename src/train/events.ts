@@ -1,8 +1,14 @@
 /**
- * What a training run tells while it goes on. All but `checkpoint` and `resume` are a line of events.jsonl each, so that a
- * run which was stopped and resumed has the events of one which was not.
+ * What a training run tells while it goes on. All but `checkpoint`, `resume` and `initial-law-step` are a line of events.jsonl
+ * each, so that a run which was stopped and resumed has the events of one which was not.
  */
-export type TrainEvent = StepEvent | EvaluationEvent | InitialLawEvent | CheckpointEvent | NoteEvent;
+export type TrainEvent =
+  | StepEvent
+  | EvaluationEvent
+  | InitialLawStepEvent
+  | InitialLawEvent
+  | CheckpointEvent
+  | NoteEvent;
 
 export interface StepEvent {
   type: "step";
@@ -25,6 +31,14 @@ export interface EvaluationEvent {
   type: "evaluation";
   update: number;
   [measure: string]: number | string;
+}
+
+/** The law of x_0 is being learned, before the first update of the policy: its `value`, then a chain that draws from it. */
+export interface InitialLawStepEvent {
+  type: "initial-law-step";
+  stage: "value" | "chain";
+  update: number;
+  updates: number;
 }
 
 /** The law of x_0 is learned; updates of the policy begin. */

@@ -2,7 +2,7 @@ import type { NamedArrays } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
 import { klControl } from "../objectives/kl-control.ts";
 import { initialParts } from "../sample/initial-law.ts";
-import type { TrainEvent } from "./events.ts";
+import type { InitialLawStepEvent, TrainEvent } from "./events.ts";
 import { type Finetuned, finetuneLoop, type RunRecord, unrecorded } from "./finetune-loop.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 import { fitInitialValue, valueReward } from "./initial-value.ts";
@@ -22,7 +22,7 @@ export async function* finetuneFromInitialLaw(
   const saved = record.saved?.sections.initial;
   if (!saved) {
     try {
-      learned = await learnInitialLaw(options, asked.beta);
+      learned = yield* learnInitialLaw(options, asked.beta);
       if (!learned) {
         record.close();
         const { adaptation } = options.parts;
@@ -44,11 +44,14 @@ interface Learned {
 }
 
 /** Undefined when aborted. */
-export async function learnInitialLaw(options: LoopOptions, beta: number): Promise<Learned | undefined> {
+async function* learnInitialLaw(
+  options: LoopOptions,
+  beta: number,
+): AsyncGenerator<InitialLawStepEvent, Learned | undefined> {
   const { config, parts, runtime, signal } = options;
   const [seed] = new Rng(config.train.seed).integers(1, 2 ** 31, { purpose: "initialLaw" });
   const own = { ...config, train: { ...config.train, seed: seed!, accumulate: 1, updatesPerRollout: 1 } };
-  const value = await fitInitialValue({ config: own, parts, runtime, signal }, beta);
+  const value = yield* fitInitialValue({ config: own, parts, runtime, signal }, beta);
   if (!value) return undefined;
   const start = initialParts(parts.model);
   const reward = valueReward(start.model, value);
@@ -57,6 +60,8 @@ export async function learnInitialLaw(options: LoopOptions, beta: number): Promi
   for (let kl = 0; ; ) {
     const { value: event, done } = await loop.next();
     if (done) return event.finished ? { law: event.policy, kl } : undefined;
-    if (event.type === "step") kl = event.losses["policy.kl"]!;
+    if (event.type !== "step") continue;
+    kl = event.losses["policy.kl"]!;
+    yield { type: "initial-law-step", stage: "chain", update: event.update, updates: event.updates };
   }
 }

@@ -12,6 +12,7 @@ import { encodePrompts } from "../sample/conditions.ts";
 import { openScorer } from "../sample/image-scorer.ts";
 import { initialParts } from "../sample/initial-law.ts";
 import { fill, gradient, input, type Tensor } from "../tensor/index.ts";
+import type { InitialLawStepEvent } from "./events.ts";
 import type { LoopOptions } from "./finetune-options.ts";
 
 /** Trajectories of the pretrained chain per update; they carry no gradient. */
@@ -28,10 +29,13 @@ const prefix = "value.";
  * KL(ν* ‖ ν_f) of the laws ν ∝ ν_# exp(·) that the second stage draws from, up to a number: precise where ν* lies. One end per
  * x_0 suffices, since y is never inside a logarithm; at the same cost, more x_0 tell more than more ends of each.
  *
- * As many updates as the run has. The scale c is log mean exp(β r) of the prompt's first batch. Undefined when aborted. Throws
- * NonFiniteError.
+ * As many updates as the run has, each of which is told when it is made. The scale c is log mean exp(β r) of the prompt's first
+ * batch. Undefined when aborted. Throws NonFiniteError.
  */
-export async function fitInitialValue(options: LoopOptions, beta: number): Promise<NamedArrays | undefined> {
+export async function* fitInitialValue(
+  options: LoopOptions,
+  beta: number,
+): AsyncGenerator<InitialLawStepEvent, NamedArrays | undefined> {
   const { config, parts, runtime, signal } = options;
   const { updates, seed, flowOptimizer } = config.train;
   const { model: standard } = initialParts(parts.model);
@@ -64,6 +68,7 @@ export async function fitInitialValue(options: LoopOptions, beta: number): Promi
       for (const [name, { shape }] of Object.entries(params)) gradient[name] = { shape, data: slopes[name]!.slice() };
       clipGradNorm(gradient, flowOptimizer.clip);
       optimizer.step(params, gradient, rate(update));
+      yield { type: "initial-law-step", stage: "value", update: update + 1, updates };
     }
     return params;
   } finally {

@@ -29,6 +29,14 @@ export interface Training {
   parts: Parts;
 }
 
+/** What a generator returns, whatever it yields. */
+export async function result<T>(run: AsyncGenerator<unknown, T>): Promise<T> {
+  for (;;) {
+    const { value, done } = await run.next();
+    if (done) return value;
+  }
+}
+
 /** Finetunes in this process, from the folder's checkpoint if it has one. */
 export async function train(config: RunConfig, options: TrainingOptions = {}): Promise<Training> {
   const { runtime = nodeRuntime({ threads: 1 }), signal, onEvent } = options;

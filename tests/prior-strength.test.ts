@@ -110,8 +110,10 @@ describe("residual ∇-DB with a tempered base", () => {
             .add(eta),
         )
         .stopGradient();
-      const weighted = (residual: Tensor) => value(residual.mul(sigma).square().mean());
-      expect(relativeError([value(losses.policy!.forward!)], [weighted(batch.delta.sub(drift))])).toBeLessThan(1e-11);
+      const weighted = (residual: Tensor, weight: Tensor) => value(residual.mul(weight).square().mean());
+      expect(relativeError([value(losses.policy!.forward!)], [weighted(batch.delta.sub(drift), sigma)])).toBeLessThan(
+        1e-11,
+      );
 
       const backed = vjp([state.reference.mean], [drift], [state.x])[0]!.mul(eta);
       const noise = state.x
@@ -122,7 +124,7 @@ describe("residual ∇-DB with a tempered base", () => {
         .sub(state.x.mul(slope(state)))
         .sub(backed)
         .add(noise);
-      expect(relativeError([value(losses.flow!.reverse!)], [weighted(residual)])).toBeLessThan(1e-11);
+      expect(relativeError([value(losses.flow!.reverse!)], [weighted(residual, sigma.sqrt())])).toBeLessThan(1e-11);
     },
   );
 

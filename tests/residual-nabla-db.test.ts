@@ -207,7 +207,7 @@ describe("reverse residuals", () => {
       const { batch, losses, value, slope } = trace(parts, drawnTransitions(parts), movedParams(parts));
       const hNext = separateH(batch.next, cleanPrediction).stopGradient();
       const backed = vjp([batch.state.reference.mean], [hNext], [batch.state.x])[0]!.stopGradient();
-      const expected = weighted(separateH(batch.state, cleanPrediction).sub(backed), batch.sigma);
+      const expected = weighted(separateH(batch.state, cleanPrediction).sub(backed), batch.sigma.sqrt());
       expect(value(losses.flow!.reverse!)).toBeCloseTo(value(expected), 13);
       expect(relativeError(slope(losses.flow!.reverse!, "flow"), slope(expected, "flow"))).toBeLessThan(exact);
     },
@@ -311,6 +311,28 @@ describe("the forward loss", () => {
     expect(relativeError(loss("sigma"), expected)).toBeLessThan(exact);
   });
 
+  test("the reverse loss has a weight of its own: √σ_i with td, else that of the forward loss", () => {
+    const loss = (options: Parameters<typeof residualNablaDb>[0]) => {
+      const parts = withObjective(planeParts, residualNablaDb({ beta, terminalWeight: 0, ...options }));
+      return parts.chain.steps.map(({ i }) => {
+        const { value, losses } = trace(parts, [drawnTransitions(parts)[i]!], movedParams(parts));
+        return value(losses.flow!.reverse!);
+      });
+    };
+    for (const reverse of forms) {
+      const plain = loss({ reverse, reverseWeighting: "one" });
+      const times = (power: number) => planeParts.chain.steps.map(({ sigma }, i) => sigma ** power * plain[i]!);
+      for (const [options, power] of [
+        [{ reverseWeighting: "sigma" }, 2],
+        [{ reverseWeighting: "root-sigma" }, 1],
+        [{}, reverse === "td" ? 1 : 2],
+        [{ weighting: "one" }, 0],
+      ] as const) {
+        expect(relativeError(loss({ reverse, ...options }), times(power)), JSON.stringify(options)).toBeLessThan(exact);
+      }
+    }
+  });
+
   test("the proximal part is its weight times the mean of ‖out_θ − out_old‖²", () => {
     const parts = withObjective(planeParts, residualNablaDb({ beta, proximal: 4 }));
     const transitions = drawnTransitions(parts);
@@ -366,7 +388,8 @@ describe("prior strength η", () => {
   });
 
   test.each(["td", "mean"] as const)("%s: h_i is chased to η J_#ᵀΔ − (1−η)(x − a(μ_# + σ²Δ))/s²", (reverse) => {
-    const parts = withObjective(planeParts, residualNablaDb({ beta, reverse, priorStrength: eta }));
+    const options = { beta, reverse, priorStrength: eta, reverseWeighting: "sigma" } as const;
+    const parts = withObjective(planeParts, residualNablaDb(options));
     const { batch, losses, value } = trace(parts, drawnTransitions(parts), movedParams(parts));
     const { state, sigma, noising } = batch;
     const { scale: a, std: s } = noising;
@@ -432,7 +455,7 @@ describe("options", () => {
   });
 
   test("λ-returns replace both targets: forward A_{i+1}, reverse R_i", () => {
-    const parts = withObjective(planeParts, residualNablaDb({ beta, lambda: 0.8 }));
+    const parts = withObjective(planeParts, residualNablaDb({ beta, lambda: 0.8, reverseWeighting: "sigma" }));
     const transitions = drawnTransitions(parts);
     const next = transitions.flatMap(({ x }) => x.map((v) => 2 * v));
     const pulledBack = transitions.flatMap(({ xNext }) => xNext);

@@ -34,6 +34,12 @@ const fields = z.strictObject({
   lambda: z.number().min(0).max(1).default(0).describe("with reverse td: 0 bootstraps at once, 1 is adjoint matching"),
   steps: z.int().positive().default(1).describe("with reverse td: sampled steps before the target bootstraps"),
   weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
+  reverseWeighting: z
+    .enum(["sigma", "root-sigma", "one"])
+    .optional()
+    .describe(
+      "the same of the reverse loss; default: root-sigma with reverse td and weighting sigma, else that weighting",
+    ),
   cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
   attenuation: attenuation.describe(
     "gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: at equal signal to noise)",
@@ -106,7 +112,7 @@ const hasReturns = ({ reverse, lambda, steps }: Options): boolean => reverse ===
 /**
  * Residual ∇-DB in semi-gradient form. With h(x_i) = γ_i β ∇_x r(x̂(x_i)) + g_φ(x_i), h(x_T) = β∇r(x_T):
  *   L→ = mean ‖w (Δ_θ(x_i) − sg h(x_{i+1}))‖²            trains θ
- *   L← = mean ‖w (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²          trains φ (reverse: td)
+ *   L← = mean ‖w' (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²         trains φ (reverse: td)
  * whose fixed point samples from p_pre^{η_p} exp(β r). With k `steps` h(x_{i+1}) gives way in both losses to
  *   J_#(x_{i+1})ᵀ … J_#(x_{e−1})ᵀ h(x_e),   e = min(i + k, T),
  * with `lambda` to the mean of these over k, weighted (1 − λ)λ^{k−1}: k = 1 and λ = 0 are TD(0), k ≥ T and λ = 1 adjoint
@@ -140,20 +146,22 @@ export const residualNablaDb = defineObjective<Options>({
   flowGradient: (o) => (o.reverseWeight > 0 && o.priorStrength === 1 ? (state) => flowGradient(state, o) : undefined),
   learnsVariance: ({ variance }) => variance === "learned",
   losses(batch, o) {
-    const weight = o.weighting === "sigma" ? batch.sigma : undefined;
-    const penalty = (residual: Tensor) => (weight ? residual.mul(weight) : residual).square().mean();
     const hNext = hasReturns(o) ? batch.returns.next : flowGradient(batch.next, o);
     const target = driftTarget(
       batch,
       o.base === "tempered" ? lessKernelNoise(batch, hNext, o) : hNext,
       o.priorStrength,
     );
-    const forward = penalty(batch.delta.sub(o.gradients === "semi" ? target.stopGradient() : target));
+    const forward = weighted(
+      batch.delta.sub(o.gradients === "semi" ? target.stopGradient() : target),
+      batch,
+      o.weighting,
+    );
     const policy: Record<string, Tensor> = { forward };
     if (o.proximal > 0) policy.proximal = proximalLoss(batch, o.proximal);
     if (o.variance === "learned") policy.variance = varianceLoss(batch, hNext);
     if (o.reverseWeight === 0) return { policy };
-    const reverse = penalty(reverseResidual(batch, target, o)).mul(o.reverseWeight);
+    const reverse = weighted(reverseResidual(batch, target, o), batch, weightingOfReverse(o)).mul(o.reverseWeight);
     const flow: Record<string, Tensor> = { reverse };
     if (o.gradients !== "semi") flow.forward = forward;
     if (o.gradients === "full") policy.reverse = reverse;
@@ -166,6 +174,19 @@ export const residualNablaDb = defineObjective<Options>({
     return { policy, flow };
   },
 });
+
+/** mean ‖w residual‖² with w = σ, √σ or 1. */
+function weighted(residual: Tensor, { sigma }: TransitionBatch, weighting: "sigma" | "root-sigma" | "one"): Tensor {
+  const weight = { sigma, "root-sigma": sigma.sqrt(), one: undefined }[weighting];
+  return (weight ? residual.mul(weight) : residual).square().mean();
+}
+
+/**
+ * w' of L←. Each h is learned from the next, so that an error of the last steps reaches all before. With w' = σ, which falls
+ * towards the end, TD(0) drifts off in long runs; w' = 1 and √σ do not, and √σ learns faster (docs/decisions/022).
+ */
+const weightingOfReverse = ({ reverse, reverseWeighting, weighting }: Options) =>
+  reverseWeighting ?? (reverse === "td" && weighting === "sigma" ? "root-sigma" : weighting);
 
 /**
  * Trains v, the step's covariance being σ² diag(v). Like Δ = E h, v is where the KL divergence of the step from π_# F̃ is

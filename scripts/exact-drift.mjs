@@ -1,8 +1,9 @@
 // What an exact world leaves to learn when nothing has to be estimated: trains Δ_θ(x_i) on the exact h(x_{i+1}) in place of a
 // learned or sampled one, with the network, the optimizer and the updates of a run. Where this comes near the target and an
-// objective does not, its targets are to blame; where this does not either, the number of steps or the network is.
+// objective does not, its targets are to blame; where this does not either, the number of steps or the network may be: a learned h
+// can serve few steps better than this one, which is exact in continuous time.
 //   npm run build && node scripts/exact-drift.mjs configs/worlds/mixture-reward.yaml train.updates=3000 sampler.steps=50
-// h = ∇ log p*_t − ∇ log p_t, of the noised target and prior: exact in continuous time; at x_T it is β ∇r. Prints measures of
+// h = ∇ log p*_t − ∇ log p_t, of the noised target and prior; at x_T it is β ∇r. Prints measures of
 // 10,000 samples beside those of the tilted sampler. Worlds of one prompt that predict ε or a velocity, whose target is a mixture.
 
 import { z } from "zod";
@@ -23,7 +24,10 @@ if (!path) throw new Error("give the YAML file of a world");
 const config = await readConfig(path, { set });
 const parts = await prepare(config);
 const { prediction, prior } = parts.model;
-const [[prompt, mixture]] = Object.entries(prior);
+const [[prompt, mixture], ...others] = Object.entries(prior);
+if (others.length > 0 || !["epsilon", "velocity"].includes(prediction)) {
+  throw new Error("give a world of one prompt that predicts epsilon or velocity");
+}
 const beta = measuredBeta(config);
 const target = tilted(mixture, (await rewardsByPrompt(config))[prompt], beta);
 if (!target) throw new Error("the target of this world is no mixture");

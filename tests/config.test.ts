@@ -202,6 +202,7 @@ describe("what is left out", () => {
       steps: 1,
       chain: "memoryless",
       weighting: "sigma",
+      reverseWeighting: "root-sigma",
       cleanPrediction: "frozen",
       attenuation: "squared",
       reverseWeight: 1,

@@ -10,11 +10,10 @@ import { exactTarget } from "../src/models/exact-target.ts";
 import type { Objective } from "../src/objectives/index.ts";
 import type { Reward } from "../src/rewards/reward.ts";
 import { findCheckpoint, readCheckpoint } from "../src/run/index.ts";
-import type { Runtime } from "../src/runtime/index.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
-import type { TrainEvent } from "../src/train/events.ts";
-import { finetuneLoop } from "../src/train/finetune-loop.ts";
+import { finetuneLoop, unrecorded } from "../src/train/finetune-loop.ts";
 import { prepare, rewardsByPrompt } from "../src/train/prepare.ts";
+import { countingRuntime } from "./worlds/counting-runtime.ts";
 import { tabular } from "./worlds/tabular.ts";
 import { samplesOf, train } from "./worlds/training.ts";
 import { apart, configOf, graphReward, normal, partsOf, plane } from "./worlds/worlds.ts";
@@ -60,39 +59,27 @@ describe("training reaches the law that is known", () => {
 });
 
 describe("what a run holds is given back", () => {
-  /** A loop whose programs and record count how often they are given back; compiling fails after `compiled` programs. */
-  async function counted(compiled = Number.POSITIVE_INFINITY) {
+  /** A loop whose programs and record count how often they are given back; compiling fails after `most` programs. */
+  async function counted(most?: number) {
     const config = configOf(plane, "train.updates=3");
-    const count = { open: 0, closed: 0 };
-    const inner = nodeRuntime({ threads: 1 });
-    const runtime: Runtime = {
-      name: inner.name,
-      compilations: 0,
-      async compile(outputs) {
-        if (inner.compilations >= compiled) throw new Error("no more");
-        const program = await inner.compile(outputs);
-        count.open++;
-        return { ...program, release: () => program.release().then(() => void count.open--) };
-      },
-    };
-    const close = () => void count.closed++;
-    const record = { saved: undefined, tell: (event: TrainEvent) => event, save: async () => [], close };
-    return { count, events: finetuneLoop({ config, parts: await prepare(config), runtime }, record) };
+    const { runtime, programs } = countingRuntime(most);
+    const record = { closed: 0, ...unrecorded, close: () => void record.closed++ };
+    return { programs, record, events: finetuneLoop({ config, parts: await prepare(config), runtime }, record) };
   }
 
   test.each(["start", "step"])("when it is left at its first %s", async (type) => {
-    const { count, events } = await counted();
+    const { programs, record, events } = await counted();
     for await (const event of events) {
-      expect(count.open).toBeGreaterThan(0);
+      expect(programs.open).toBeGreaterThan(0);
       if (event.type === type) break;
     }
-    expect(count).toEqual({ open: 0, closed: 1 });
+    expect([programs.open, record.closed]).toEqual([0, 1]);
   });
 
   test("when it cannot be opened", async () => {
-    const { count, events } = await counted(0);
+    const { programs, record, events } = await counted(0);
     await expect(events.next()).rejects.toThrow("no more");
-    expect(count).toEqual({ open: 0, closed: 1 });
+    expect([programs.open, record.closed]).toEqual([0, 1]);
   });
 });
 

@@ -19,6 +19,7 @@ const shortened: [start: string, flags: readonly string[]][] = [
   ["nabla train configs/quickstart.yaml", set(...short, "prompts=[a cat]")],
   ["nabla quickstart", set(...short, "prompts=[a cat]")],
   ["nabla pretrain", set("train.updates=1", "train.batch=2", "unet.block_out_channels=[16,16,16]")],
+  ["nabla validate configs/worlds/", ["--updates", "1", "--seeds", "0"]],
   ["nabla evaluate", ["--images-per-prompt", "2", "--prompts", "one-prompt.txt"]],
 ];
 

@@ -16,10 +16,13 @@ import { nodeRuntime } from "../src/runtime/node.ts";
 import { initialLawPrefix, initialParts } from "../src/sample/initial-law.ts";
 import { constant, evaluate, fill } from "../src/tensor/index.ts";
 import { checkInitialLaw } from "../src/train/chain-check.ts";
+import { unrecorded } from "../src/train/finetune-loop.ts";
+import { finetuneFromInitialLaw } from "../src/train/initial-law.ts";
 import { fitInitialValue, valueReward } from "../src/train/initial-value.ts";
 import { openPrograms } from "../src/train/programs.ts";
 import { sampleRollout } from "../src/train/rollout.ts";
 import { initialState } from "../src/train/train-state.ts";
+import { countingRuntime } from "./worlds/counting-runtime.ts";
 import { result, train } from "./worlds/training.ts";
 import { apart, configOf, normal, partsOf, plane, withObjective } from "./worlds/worlds.ts";
 
@@ -228,6 +231,22 @@ describe("the law travels with the weights", () => {
     expect((await train(config, { path })).policy).toEqual((await train(config)).policy);
   });
 });
+
+test.each(["value", "chain"])(
+  "a caller who stops asking during the %s leaves no program open, and the record closed",
+  async (stage) => {
+    const config = configOf({ ...plane, sampler: remembering(0.3), objective: learned }, "train.updates=2");
+    const parts = await partsOf({ ...plane, sampler: remembering(0.3), objective: learned });
+    const { runtime: counting, programs } = countingRuntime();
+    let closed = 0;
+    const run = finetuneFromInitialLaw(
+      { config, parts, runtime: counting },
+      { ...unrecorded, close: () => void closed++ },
+    );
+    for await (const event of run) if (event.type === "initial-law-step" && event.stage === stage) break;
+    expect([programs.open, closed]).toEqual([0, 1]);
+  },
+);
 
 describe("refusals", () => {
   const forgetful = { ...plane, sampler: remembering(0.3) };

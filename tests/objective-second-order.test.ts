@@ -14,7 +14,7 @@ const beta = 1.5;
 const params = movedParams(parts);
 const rows = drawnTransitions(parts);
 const traced = (gradients: "semi" | "forward" | "full", reverse: "td" | "mean" | "sampled" = "sampled") =>
-  trace(withObjective(parts, residualNablaDb({ beta, reverse, gradients })), rows, params);
+  trace(withObjective(parts, residualNablaDb({ beta, reverse, gradients, reverseWeighting: "sigma" })), rows, params);
 
 const plain = plainNetworks(parts);
 const frozen = plain.mean(plain.out());

@@ -63,7 +63,10 @@ function progressOf(updates: number): Progress & { close(): void } {
         close();
         process.stderr.write(`Going on from update ${event.update}.\n`);
       } else if (event.type === "initial-law-step") {
-        stage(`learning the law of x_0: its ${event.stage}`, event.update / event.updates);
+        stage(
+          `learning the law of x_0: ${event.stage === "value" ? "its value function" : "the chain that draws it"}`,
+          event.update / event.updates,
+        );
       } else if (event.type === "initial-law") {
         close();
         process.stderr.write(`The law of x_0 is learned: path KL ${event.kl.toPrecision(3)} to N(0, I).\n`);

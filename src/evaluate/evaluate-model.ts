@@ -95,7 +95,7 @@ export async function evaluateModel(
   };
 }
 
-/** None on a chain without noise. */
+/** None on a chain with a step without noise. */
 function pathMetrics(
   { elbo, importanceEss, pathKl }: Partial<PathMeasures>,
   n: number,

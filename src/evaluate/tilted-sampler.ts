@@ -21,7 +21,7 @@ const FILTERS = 20;
 /**
  * Draws of the exactly tilted pretrained chain, p_#(path) exp(β r(x_T))/Z: `pretrained` samples [n, D] resampled by exp(tilts), and
  * where fewer than `leastEss` of them count, as many particles of twisted SMC, unless these are worth even less. There is no SMC
- * with a prior strength below 1, which the tilts then hold as well, nor on a chain without noise, whose particles never part.
+ * with a prior strength below 1, which the tilts then hold as well, nor on a chain with a step without noise, which has no density to weigh by.
  */
 export async function tiltedSampler(
   runtime: Runtime,

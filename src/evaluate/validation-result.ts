@@ -29,7 +29,7 @@ export interface MethodMeasures {
   readonly diverged: readonly { readonly seed: number; readonly reason: string }[];
   /** Of the seeds that reached the end; absent when none did. */
   readonly measures?: Readonly<Record<ExactMeasure, Spread>>;
-  /** Share of effective samples when the method's own samples are weighted to the tilted sampler; only of chains with noise. */
+  /** Share of effective samples when the method's own samples are weighted to the tilted sampler; only of chains with noise in every step. */
   readonly importanceEss?: Spread;
   /** Where the energy distance of one seed lies, with 95 %: its mean over seeds ± 1.96 bootstrap standard errors. */
   readonly interval?: readonly [low: number, high: number];

@@ -2,10 +2,11 @@ import { z } from "zod";
 import type { Tensor } from "../tensor/index.ts";
 import { attenuation, gammaOf } from "./attenuation.ts";
 import { defineObjective, type TransitionBatch, type TransitionState } from "./objective.ts";
+import { weightedSquare } from "./weighted-residual.ts";
 
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
-  weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
+  weighting: z.enum(["sigma", "one"]).default("sigma").describe("factor of the residuals: σ of the step, or 1"),
   attenuation: attenuation.describe(
     "gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: at equal signal to noise)",
   ),
@@ -34,7 +35,7 @@ export const nablaDb = defineObjective<Options>({
   evaluations: ({ transitions }) => ({ perUpdate: 7 * transitions - 2 }),
   losses(batch, o) {
     const { state, next, sigma } = batch;
-    const penalty = (residual: Tensor) => (o.weighting === "sigma" ? residual.mul(sigma) : residual).square().mean();
+    const penalty = (residual: Tensor) => weightedSquare(residual, batch, o.weighting);
     const hNext = flowGradient(next, o).stopGradient();
     // (μ_θ − x')/σ² − a(x − a x')/s² − h(x')
     const scoreNext = state.policy.mean.sub(next.x).div(sigma.square());

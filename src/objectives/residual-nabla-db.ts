@@ -10,6 +10,7 @@ import {
 } from "./objective.ts";
 import { proximal, proximalLoss, proximalRefusal } from "./proximal.ts";
 import { stepReturnEvaluations } from "./step-return-evaluations.ts";
+import { weightedSquare } from "./weighted-residual.ts";
 
 const fields = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre^priorStrength · exp(beta · r)"),
@@ -33,13 +34,11 @@ const fields = z.strictObject({
     .describe("what the flow chases: J_#ᵀh (td), J_#ᵀΔ (mean), the sampled score difference (sampled, the paper)"),
   lambda: z.number().min(0).max(1).default(0).describe("with reverse td: 0 bootstraps at once, 1 is adjoint matching"),
   steps: z.int().positive().default(1).describe("with reverse td: sampled steps before the target bootstraps"),
-  weighting: z.enum(["sigma", "one"]).default("sigma").describe("weight of the residuals per step"),
+  weighting: z.enum(["sigma", "one"]).default("sigma").describe("factor of the forward residuals: σ of the step, or 1"),
   reverseWeighting: z
     .enum(["sigma", "root-sigma", "one"])
-    .optional()
-    .describe(
-      "the same of the reverse loss; default: root-sigma with reverse td and weighting sigma, else that weighting",
-    ),
+    .default("root-sigma")
+    .describe("factor of the reverse residuals: σ of the step, √σ or 1; read with reverseWeight above 0"),
   cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
   attenuation: attenuation.describe(
     "gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: at equal signal to noise)",
@@ -113,7 +112,9 @@ const hasReturns = ({ reverse, lambda, steps }: Options): boolean => reverse ===
  * Residual ∇-DB in semi-gradient form. With h(x_i) = γ_i β ∇_x r(x̂(x_i)) + g_φ(x_i), h(x_T) = β∇r(x_T):
  *   L→ = mean ‖w (Δ_θ(x_i) − sg h(x_{i+1}))‖²            trains θ
  *   L← = mean ‖w' (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²         trains φ (reverse: td)
- * whose fixed point samples from p_pre^{η_p} exp(β r). With k `steps` h(x_{i+1}) gives way in both losses to
+ * whose fixed point samples from p_pre^{η_p} exp(β r). Each h is learned from the next, so that an error of the last steps reaches
+ * all before: with w' = σ, which falls towards the end, TD(0) drifts off in long runs; with √σ or 1 it does not
+ * (docs/decisions/022). With k `steps` h(x_{i+1}) gives way in both losses to
  *   J_#(x_{i+1})ᵀ … J_#(x_{e−1})ᵀ h(x_e),   e = min(i + k, T),
  * with `lambda` to the mean of these over k, weighted (1 − λ)λ^{k−1}: k = 1 and λ = 0 are TD(0), k ≥ T and λ = 1 adjoint
  * matching. The further a target looks, the noisier it is and the more it costs (`nabla validate` counts it). Without the stops (`gradients`) the losses also hold the variance of
@@ -152,7 +153,7 @@ export const residualNablaDb = defineObjective<Options>({
       o.base === "tempered" ? lessKernelNoise(batch, hNext, o) : hNext,
       o.priorStrength,
     );
-    const forward = weighted(
+    const forward = weightedSquare(
       batch.delta.sub(o.gradients === "semi" ? target.stopGradient() : target),
       batch,
       o.weighting,
@@ -161,7 +162,7 @@ export const residualNablaDb = defineObjective<Options>({
     if (o.proximal > 0) policy.proximal = proximalLoss(batch, o.proximal);
     if (o.variance === "learned") policy.variance = varianceLoss(batch, hNext);
     if (o.reverseWeight === 0) return { policy };
-    const reverse = weighted(reverseResidual(batch, target, o), batch, weightingOfReverse(o)).mul(o.reverseWeight);
+    const reverse = weightedSquare(reverseResidual(batch, target, o), batch, o.reverseWeighting).mul(o.reverseWeight);
     const flow: Record<string, Tensor> = { reverse };
     if (o.gradients !== "semi") flow.forward = forward;
     if (o.gradients === "full") policy.reverse = reverse;
@@ -174,19 +175,6 @@ export const residualNablaDb = defineObjective<Options>({
     return { policy, flow };
   },
 });
-
-/** mean ‖w residual‖² with w = σ, √σ or 1. */
-function weighted(residual: Tensor, { sigma }: TransitionBatch, weighting: "sigma" | "root-sigma" | "one"): Tensor {
-  const weight = { sigma, "root-sigma": sigma.sqrt(), one: undefined }[weighting];
-  return (weight ? residual.mul(weight) : residual).square().mean();
-}
-
-/**
- * w' of L←. Each h is learned from the next, so that an error of the last steps reaches all before. With w' = σ, which falls
- * towards the end, TD(0) drifts off in long runs; w' = 1 and √σ do not, and √σ learns faster (docs/decisions/022).
- */
-const weightingOfReverse = ({ reverse, reverseWeighting, weighting }: Options) =>
-  reverseWeighting ?? (reverse === "td" && weighting === "sigma" ? "root-sigma" : weighting);
 
 /**
  * Trains v, the step's covariance being σ² diag(v). Like Δ = E h, v is where the KL divergence of the step from π_# F̃ is

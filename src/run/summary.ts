@@ -59,7 +59,7 @@ export interface TiltedMeasures extends ExactReference {
   readonly method?: (typeof tiltedMethods)[number];
 }
 
-/** Of a chain without noise, whose paths have no density, there are no path measures; in older runs no `pathKl`. */
+/** Of a chain with a step without noise, whose paths have no density, there are no path measures; in older runs no `pathKl`. */
 export interface ExactMeasures extends ExactReference, Partial<PathMeasures> {
   /** The exact p*. */
   readonly target: ExactReference;

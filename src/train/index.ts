@@ -1,5 +1,13 @@
 export { type ConfigLayers, type RunConfig, readConfig, resolveConfig } from "./config.ts";
-export type { CheckpointEvent, EvaluationEvent, InitialLawEvent, NoteEvent, StepEvent, TrainEvent } from "./events.ts";
+export type {
+  CheckpointEvent,
+  EvaluationEvent,
+  InitialLawEvent,
+  InitialLawStepEvent,
+  NoteEvent,
+  StepEvent,
+  TrainEvent,
+} from "./events.ts";
 export { type Finetuned, finetune } from "./finetune.ts";
 export type { FinetuneOptions } from "./finetune-options.ts";
 export { prepareMeasured } from "./measured-rewards.ts";

@@ -18,23 +18,29 @@ export async function* finetuneFromInitialLaw(
 ): AsyncGenerator<TrainEvent, Finetuned> {
   const asked = options.parts.objective.initialLaw;
   if (!asked) return yield* finetuneLoop(options, record);
-  let learned: Learned | undefined;
-  const saved = record.saved?.sections.initial;
-  if (!saved) {
-    try {
-      learned = yield* learnInitialLaw(options, asked.beta);
-      if (!learned) {
-        record.close();
-        const { adaptation } = options.parts;
-        return { policy: adaptation.init(new Rng(options.config.train.seed)), finished: false };
-      }
-    } catch (error) {
-      record.close();
-      throw error;
-    }
+  const initialLaw = yield* initialLawOf(options, record, asked.beta);
+  if (initialLaw) return yield* finetuneLoop({ ...options, initialLaw }, record);
+  const { config, parts } = options;
+  return { policy: parts.adaptation.init(new Rng(config.train.seed)), finished: false };
+}
+
+/** Undefined when aborted. Unless there is a law to go on with, the record is closed. */
+async function* initialLawOf(
+  options: LoopOptions,
+  record: RunRecord,
+  beta: number,
+): AsyncGenerator<TrainEvent, NamedArrays | undefined> {
+  let law = record.saved?.sections.initial;
+  try {
+    if (law) return law;
+    const learned = yield* learnInitialLaw(options, beta);
+    if (!learned) return undefined;
     yield record.tell({ type: "initial-law", update: 0, kl: learned.kl });
+    law = learned.law;
+    return law;
+  } finally {
+    if (!law) record.close();
   }
-  return yield* finetuneLoop({ ...options, initialLaw: saved ?? learned!.law }, record);
 }
 
 interface Learned {
@@ -57,11 +63,15 @@ async function* learnInitialLaw(
   const reward = valueReward(start.model, value);
   const control = { ...start, prompts: parts.prompts, reward, objective: klControl({ beta: 1 }) };
   const loop = finetuneLoop({ config: own, parts: control, runtime, signal }, unrecorded);
-  for (let kl = 0; ; ) {
-    const { value: event, done } = await loop.next();
-    if (done) return event.finished ? { law: event.policy, kl } : undefined;
-    if (event.type !== "step") continue;
-    kl = event.losses["policy.kl"]!;
-    yield { type: "initial-law-step", stage: "chain", update: event.update, updates: event.updates };
+  try {
+    for (let kl = 0; ; ) {
+      const { value: event, done } = await loop.next();
+      if (done) return event.finished ? { law: event.policy, kl } : undefined;
+      if (event.type !== "step") continue;
+      kl = event.losses["policy.kl"]!;
+      yield { type: "initial-law-step", stage: "chain", update: event.update, updates: event.updates };
+    }
+  } finally {
+    await loop.return({ policy: {}, finished: false }); // releases what it opened when the caller stops asking
   }
 }

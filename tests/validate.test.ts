@@ -124,15 +124,15 @@ describe("a world with made-up runs", () => {
       "",
       "7 updates, beta 1, seeds 0, 1, 2; mean ± standard deviation over seeds.",
       "",
-      "|  | mean reward | mode TV | energy distance | within-mode std / exact | 95 % of the energy distance | reached | thousand evaluations (updates) |",
-      "| --- | ---: | ---: | ---: | ---: | --- | --- | ---: |",
-      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |",
-      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |",
-      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |",
-      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 | 0.4804 to 0.5196 | yes | 34 (7) |",
-      "| flow-grpo | diverged |  |  |  |  |  | 45 (7) |",
+      "|  | mean reward | mode TV | energy distance | within-mode std / exact | 95 % of the energy distance | reached | ELBO | thousand evaluations (updates) |",
+      "| --- | ---: | ---: | ---: | ---: | --- | --- | ---: | ---: |",
+      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |",
+      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |",
+      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |",
+      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 | 0.4804 to 0.5196 | yes | 0.0000 ± 0.0000 | 34 (7) |",
+      "| flow-grpo | diverged |  |  |  |  |  |  | 45 (7) |",
     ]);
-    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |  |  |  |");
+    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |  |  |  |  |");
     expect(lines).toContain("- flow-grpo, seed 2, diverged: a loss is NaN (seed 2)");
     expect(lines.find((line) => line.startsWith("- adjoint-matching"))).toMatch(/does not fit: .*forgets its start/);
     expect(validationDocument([result, result]).match(/^## eta$/gm)).toHaveLength(2);
@@ -242,7 +242,7 @@ describe("the tilted sampler", () => {
   test("with too few effective samples is marked, without numbers", async () => {
     const { row, collapsed } = await tilted(leastEss - 0.5);
     expect(collapsed).toBe(true);
-    expect(row).toMatch(/\| collapsed \| {2}\| {2}\| {2}\| {2}\| {2}\| {2}\|$/);
+    expect(row).toMatch(/\| collapsed \|( {2}\|){7}$/);
     expect((await tilted(leastEss)).collapsed).toBe(false);
   });
 

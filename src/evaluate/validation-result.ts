@@ -29,6 +29,8 @@ export interface MethodMeasures {
   readonly diverged: readonly { readonly seed: number; readonly reason: string }[];
   /** Of the seeds that reached the end; absent when none did. */
   readonly measures?: Readonly<Record<ExactMeasure, Spread>>;
+  /** Of the method's paths; only of chains with noise in every step. */
+  readonly elbo?: Spread;
   /** Share of effective samples when the method's own samples are weighted to the tilted sampler; only of chains with noise in every step. */
   readonly importanceEss?: Spread;
   /** Where the energy distance of one seed lies, with 95 %: its mean over seeds ± 1.96 bootstrap standard errors. */
@@ -79,7 +81,10 @@ export function methodResult(
   const { mean } = over("energyDistance");
   const errors = finished.map(({ exact }) => exact.energyDistanceError ?? Number.NaN);
   const error = Math.sqrt(spread(errors.map((e) => e ** 2)).mean);
-  const effective = finished.flatMap(({ exact }) => exact.importanceEss ?? []);
+  const path = (measure: "elbo" | "importanceEss") => {
+    const values = finished.flatMap(({ exact }) => exact[measure] ?? []);
+    return values.length > 0 ? { [measure]: spread(values) } : {};
+  };
   const floor = !references || references.tilted.collapsed ? 0 : references.tilted.energyDistance;
   return {
     method,
@@ -94,7 +99,8 @@ export function methodResult(
         withinStdRatio: over("withinStdRatio"),
       },
       interval: [mean - 1.96 * error, mean + 1.96 * error] as const,
-      ...(effective.length > 0 && { importanceEss: spread(effective) }),
+      ...path("elbo"),
+      ...path("importanceEss"),
       reached: mean <= Math.max(0, floor) + reachedWithin,
     }),
   };

@@ -27,8 +27,15 @@ export function worldSection(result: WorldResult): string {
   const { world, updates, evaluations, beta, priorStrength, seeds, references, methods } = result;
   const several = seeds.length > 1 ? "; mean ± standard deviation over seeds" : "";
   const rows: string[][] = [
-    ["", ...exactMeasures.map((measure) => headings[measure]), "95 % of the energy distance", "reached", costHeading],
-    ["---", ...exactMeasures.map(() => "---:"), "---", "---", "---:"],
+    [
+      "",
+      ...exactMeasures.map((measure) => headings[measure]),
+      "95 % of the energy distance",
+      "reached",
+      "ELBO",
+      costHeading,
+    ],
+    ["---", ...exactMeasures.map(() => "---:"), "---", "---", "---:", "---:"],
   ];
   if (references) {
     const { pretrained, target, tilted } = references;
@@ -59,7 +66,7 @@ export function worldSection(result: WorldResult): string {
 
 function methodRow(result: MethodResult | RefusedMethod): string[] {
   if ("refused" in result) return [result.method, ...across("does not fit")];
-  const { method, measures, interval, reached, finished, diverged } = result;
+  const { method, measures, interval, reached, elbo, finished, diverged } = result;
   if (!measures || !interval) return [method, ...across("diverged", cost(result))];
   const some = diverged.length > 0 ? ` (${diverged.length} of ${finished.length + diverged.length} diverged)` : "";
   return [
@@ -67,6 +74,7 @@ function methodRow(result: MethodResult | RefusedMethod): string[] {
     ...exactMeasures.map((measure) => spread(measures[measure])),
     interval.map(number).join(" to "),
     reached ? "yes" : "no",
+    elbo ? spread(elbo) : "",
     cost(result),
   ];
 }
@@ -86,6 +94,7 @@ const reference = (measures: ExactReference): string[] => [
   "",
   "",
   "",
+  "",
 ];
 
 /** Of the denoiser, of a run that comes to its end. */
@@ -98,6 +107,6 @@ const spread = ({ mean, std }: Spread): string =>
 /** Four decimals; a diverging run has numbers that would not fit a column. */
 const number = (value: number): string => (Math.abs(value) < 1e5 ? value.toFixed(4) : value.toExponential(2));
 
-const across = (word: string, last = ""): string[] => [word, ...exactMeasures.slice(1).map(() => ""), "", "", last];
+const across = (word: string, last = ""): string[] => [word, ...exactMeasures.slice(1).map(() => ""), "", "", "", last];
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();

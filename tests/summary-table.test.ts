@@ -41,6 +41,20 @@ describe("the tilted sampler in the table of a run", () => {
   });
 });
 
+/** As of a chain with a step without noise. */
+function withoutPaths(): RunSummary {
+  const { exact, ...rest } = summary({});
+  const { elbo: _, importanceEss: __, ...measures } = exact!;
+  return { ...rest, exact: measures };
+}
+
+test("without path measures a table has no ELBO, and the distances all the same", () => {
+  const table = summaryTable(withoutPaths());
+  expect(table).not.toMatch(/ELBO|importance ESS|undefined|NaN/);
+  expect(table).toContain("tilted sampler: effective sample size 4000");
+  expect(table).toContain("0.0123");
+});
+
 describe("summary.json", () => {
   let folder: string;
   beforeAll(() => {
@@ -48,8 +62,8 @@ describe("summary.json", () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test("keeps what the tilted sampler was drawn by, and may lack it", async () => {
-    for (const written of [summary({ method: "twisted-smc" }), summary({})]) {
+  test("keeps what the tilted sampler was drawn by, and may lack it and path measures", async () => {
+    for (const written of [summary({ method: "twisted-smc" }), summary({}), withoutPaths()]) {
       await writeSummary(folder, written);
       expect(await readSummary(folder)).toEqual(written);
     }

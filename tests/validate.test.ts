@@ -162,6 +162,17 @@ test("a budget of evaluations: each method has the updates that come nearest to 
   expect(small!.methods).toMatchObject([{ updates: 1, evaluations: 4800 }]);
 });
 
+test("runs without path measures, as of chains without noise, have no ELBO and no word of weights", async () => {
+  const { exact, ...rest } = summary(-2, 500);
+  const { elbo: _, importanceEss: __, ...measures } = { ...exact!, energyDistance: 0.9 };
+  const train = async () => ({ ...rest, exact: measures });
+  const [result] = await all({ worlds: [world("paths", "")], methods: ["ddpo"], train });
+  const section = worldSection(result!);
+  expect(section).toMatch(/^\| ddpo .*\| no \| {2}\| \d+ \(\d+\) \|$/m);
+  expect(section).toMatch(/^- ddpo: aims at .* to the target's\.$/m);
+  expect(section).not.toMatch(/NaN|undefined/);
+});
+
 test("the target is reached within 0.004 of the tilted sampler, or of 0 where that has collapsed", async () => {
   const reached = async (energyDistance: number, ess: number) => {
     const { exact, ...rest } = summary(-2, ess);

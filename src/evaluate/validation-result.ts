@@ -1,6 +1,6 @@
 import { enoughEss } from "../core/importance.ts";
 import type { Aim } from "../objectives/index.ts";
-import { type ExactReference, type ExactSummary, type TiltedMeasures, tiltedEss } from "../run/index.ts";
+import { type ExactReference, type ExactSummary, reachesTarget, type TiltedMeasures, tiltedEss } from "../run/index.ts";
 
 export const exactMeasures = ["meanReward", "modeTV", "energyDistance", "withinStdRatio"] as const;
 export type ExactMeasure = (typeof exactMeasures)[number];
@@ -35,7 +35,7 @@ export interface MethodMeasures {
   readonly importanceEss?: Spread;
   /** Where the energy distance of one seed lies, with 95 %: its mean over seeds ± 1.96 bootstrap standard errors. */
   readonly interval?: readonly [low: number, high: number];
-  /** Whether that mean is at most `reachedWithin` above the tilted sampler's, or above 0 where that has collapsed. */
+  /** Whether that mean reaches the target, by `reachesTarget`. */
   readonly reached?: boolean;
 }
 
@@ -68,9 +68,6 @@ export interface WorldResult {
   readonly methods: readonly (MethodResult | RefusedMethod)[];
 }
 
-/** A method has reached the target when its energy distance is no more than this above the tilted sampler's. */
-export const reachedWithin = 0.004;
-
 export function methodResult(
   { method, aim }: Pick<MethodResult, "method" | "aim">,
   outcomes: readonly Outcome[],
@@ -85,7 +82,7 @@ export function methodResult(
     const values = finished.flatMap(({ exact }) => exact[measure] ?? []);
     return values.length > 0 ? { [measure]: spread(values) } : {};
   };
-  const floor = !references || references.tilted.collapsed ? 0 : references.tilted.energyDistance;
+  const tilted = references?.tilted.collapsed === false ? references.tilted.energyDistance : undefined;
   return {
     method,
     aim,
@@ -101,7 +98,7 @@ export function methodResult(
       interval: [mean - 1.96 * error, mean + 1.96 * error] as const,
       ...path("elbo"),
       ...path("importanceEss"),
-      reached: mean <= Math.max(0, floor) + reachedWithin,
+      reached: reachesTarget(mean, tilted),
     }),
   };
 }

@@ -1,11 +1,10 @@
 import { leastEss } from "../core/importance.ts";
-import type { ExactReference } from "../run/index.ts";
+import { type ExactReference, reachedWithin } from "../run/index.ts";
 import { missedBy } from "./missed-by.ts";
 import {
   exactMeasures,
   type MethodResult,
   type RefusedMethod,
-  reachedWithin,
   type Spread,
   type WorldReferences,
   type WorldResult,

@@ -1,3 +1,4 @@
+import { reachesTarget } from "../run/index.ts";
 import { percent, significant } from "./format.ts";
 import type { ExactMeasures, Measured, Summary } from "./read-summary.ts";
 
@@ -97,11 +98,11 @@ function exactVerdict({ finetuned, floor, pretrained }: ExactMeasures): Verdict 
   }
   const way = (from - to) / (from - reference);
   const numbers = `energy distance to the target ${significant(from)} before, ${significant(to)} after, ${significant(reference)} when tilted exactly`;
-  if (way >= 1) {
+  if (reachesTarget(to, reference)) {
     return {
       outcome: "good",
       label: "Reached the target",
-      sentence: `The samples are as close to the exact target as exact tilting gets: ${numbers}.`,
+      sentence: `The samples are as close to the exact target as exact tilting gets, or nearly: ${numbers}.`,
     };
   }
   if (way < 0.1) {
@@ -114,7 +115,7 @@ function exactVerdict({ finetuned, floor, pretrained }: ExactMeasures): Verdict 
   }
   return {
     outcome: way >= KEPT ? "good" : "costly",
-    label: way >= KEPT ? "Reached the target" : "Part of the way",
+    label: way >= KEPT ? "Near the target" : "Part of the way",
     sentence: `The samples came ${percent(way)} of the way from the pretrained model to exact tilting: ${numbers}.`,
   };
 }

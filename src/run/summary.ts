@@ -72,6 +72,13 @@ export interface ExactSummary extends ExactMeasures {
   readonly prompts?: Readonly<Record<string, ExactMeasures>>;
 }
 
+/** A target is reached by an energy distance of no more than this above the tilted sampler's, or above 0 where that has none. */
+export const reachedWithin = 0.004;
+
+/** Whether an energy distance reaches the target, beside that of the tilted sampler. */
+export const reachesTarget = (energyDistance: number, tilted = 0): boolean =>
+  energyDistance <= Math.max(0, tilted) + reachedWithin;
+
 /** The least effective sample size of the tilted sampler over prompts. */
 export const tiltedEss = ({ floor, prompts }: ExactSummary): number =>
   Math.min(...(prompts ? Object.values(prompts).map((prompt) => prompt.floor.ess) : [floor.ess]));

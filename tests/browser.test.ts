@@ -158,16 +158,12 @@ describe.skipIf(missing !== undefined && !required)("in Chromium", () => {
     await page.fill("[name=updates]", "5000");
     await page.click("#start");
     const rewardOf = (text: string | null) => Number(/mean reward (\S+),/.exec(text ?? "")?.[1]);
-    await page.waitForFunction(() => document.getElementById("status")!.textContent!.startsWith("Update "), null, {
-      timeout,
-    });
-    const before = rewardOf(await page.textContent("#status"));
     await page.waitForFunction(() => /^Update [2-9]\d /.test(document.getElementById("status")!.textContent!), null, {
       timeout,
     });
     await page.click("#stop");
     await page.waitForSelector("body[data-state=done]");
-    expect(rewardOf(await page.textContent("#status"))).toBeGreaterThan(before + 0.3);
+    expect(rewardOf(await page.textContent("#status"))).toBeGreaterThan(-1.95); // -2.25 before training
     expect(problems).toEqual([]);
     await page.close();
   });

@@ -13,6 +13,7 @@ import { tilted } from "../dist/models/exact-target.js";
 import { gaussianMixture } from "../dist/models/gaussian-mixture.js";
 import { asConstants } from "../dist/nn/index.js";
 import { defineObjective } from "../dist/objectives/objective.js";
+import { weightedSquare } from "../dist/objectives/weighted-residual.js";
 import { nodeRuntime } from "../dist/runtime/node.js";
 import { constant } from "../dist/tensor/index.js";
 import { readConfig } from "../dist/train/config.js";
@@ -64,7 +65,7 @@ const exactDrift = defineObjective({
     const [before, after] = [worlds.prior, worlds.target].map((model) => noiseOf(model, next.x, alphaBar));
     const h = before.eps.sub(after.eps).div(before.noise).mul(next.inside);
     const atEnd = next.rewardGradient(next.x).mul(beta).mul(next.inside.neg().add(1));
-    return { policy: { drift: delta.sub(h.add(atEnd).stopGradient()).mul(sigma).square().mean() } };
+    return { policy: { drift: weightedSquare(delta.sub(h.add(atEnd).stopGradient()), sigma, "sigma") } };
   },
 });
 
@@ -72,7 +73,7 @@ const runtime = nodeRuntime({ threads: 1 });
 const run = finetuneLoop({ config, parts: { ...parts, objective: exactDrift({}) }, runtime }, unrecorded);
 let step = await run.next();
 while (!step.done) step = await run.next();
-const { samples, seed } = { samples: config.evaluate.imagesPerPrompt, seed: config.evaluate.seed };
+const { imagesPerPrompt: samples, seed } = config.evaluate;
 const { summary } = await exactOfRun(runtime, parts, config, step.value.policy, { samples, seed });
 const shown = ({ meanReward, modeTV, energyDistance, withinStdRatio }) =>
   [meanReward, modeTV, energyDistance, withinStdRatio].map((value) => value.toFixed(4)).join("  ");

@@ -17,6 +17,16 @@ const headings: Record<(typeof exactMeasures)[number], string> = {
   withinStdRatio: "within-mode std / exact",
 };
 
+/** Headings, and the rules below them that align a column; a row may leave out its last cells. */
+const columns = [
+  { heading: "", rule: "---" },
+  ...exactMeasures.map((measure) => ({ heading: headings[measure], rule: "---:" })),
+  { heading: "95 % of the energy distance", rule: "---" },
+  { heading: "reached", rule: "---" },
+  { heading: "ELBO", rule: "---:" },
+  { heading: "thousand evaluations (updates)", rule: "---:" },
+];
+
 /** The results of a validation as a Markdown document. */
 export const validationDocument = (results: readonly WorldResult[]): string =>
   `# Validation on exact worlds\n\nReached: an energy distance of at most ${reachedWithin} above the tilted sampler's, or above 0 where that has collapsed.\n\n${results.map(worldSection).join("\n")}`;
@@ -25,17 +35,7 @@ export const validationDocument = (results: readonly WorldResult[]): string =>
 export function worldSection(result: WorldResult): string {
   const { world, updates, evaluations, beta, priorStrength, seeds, references, methods } = result;
   const several = seeds.length > 1 ? "; mean ± standard deviation over seeds" : "";
-  const rows: string[][] = [
-    [
-      "",
-      ...exactMeasures.map((measure) => headings[measure]),
-      "95 % of the energy distance",
-      "reached",
-      "ELBO",
-      costHeading,
-    ],
-    ["---", ...exactMeasures.map(() => "---:"), "---", "---", "---:", "---:"],
-  ];
+  const rows = [columns.map(({ heading }) => heading), columns.map(({ rule }) => rule)];
   if (references) {
     const { pretrained, target, tilted } = references;
     const by = tilted.method === "twisted-smc" ? " by twisted SMC" : "";
@@ -43,7 +43,7 @@ export function worldSection(result: WorldResult): string {
     rows.push(
       ["pretrained", ...reference(pretrained)],
       ["exact target", ...reference(target)],
-      [label, ...(tilted.collapsed ? across("collapsed") : reference(tilted))],
+      tilted.collapsed ? across(label, "collapsed") : [label, ...reference(tilted)],
     );
   }
   const lines = [
@@ -51,7 +51,7 @@ export function worldSection(result: WorldResult): string {
     "",
     `${evaluations === undefined ? `${updates} updates` : `${evaluations} evaluations for each run`}, beta ${beta}, ${priorStrength === undefined ? "" : `prior strength ${priorStrength}, `}${seeds.length > 1 ? "seeds" : "seed"} ${seeds.join(", ")}${several}.`,
     "",
-    ...[...rows, ...methods.map(methodRow)].map((cells) => `| ${cells.join(" | ")} |`),
+    ...[...rows, ...methods.map(methodRow)].map((cells) => `| ${columns.map((_, k) => cells[k] ?? "").join(" | ")} |`),
     "",
     ...methods.flatMap((result) => notes(result, references)),
   ];
@@ -64,9 +64,9 @@ export function worldSection(result: WorldResult): string {
 }
 
 function methodRow(result: MethodResult | RefusedMethod): string[] {
-  if ("refused" in result) return [result.method, ...across("does not fit")];
+  if ("refused" in result) return across(result.method, "does not fit");
   const { method, measures, interval, reached, elbo, finished, diverged } = result;
-  if (!measures || !interval) return [method, ...across("diverged", cost(result))];
+  if (!measures || !interval) return across(method, "diverged", cost(result));
   const some = diverged.length > 0 ? ` (${diverged.length} of ${finished.length + diverged.length} diverged)` : "";
   return [
     `${method}${some}`,
@@ -88,16 +88,9 @@ function notes(result: MethodResult | RefusedMethod, references: WorldReferences
   ];
 }
 
-const reference = (measures: ExactReference): string[] => [
-  ...exactMeasures.map((measure) => number(measures[measure])),
-  "",
-  "",
-  "",
-  "",
-];
+const reference = (measures: ExactReference): string[] => exactMeasures.map((measure) => number(measures[measure]));
 
 /** Of the denoiser, of a run that comes to its end. */
-const costHeading = "thousand evaluations (updates)";
 const cost = ({ evaluations, updates }: MethodResult): string => `${Math.round(evaluations / 1000)} (${updates})`;
 
 const spread = ({ mean, std }: Spread): string =>
@@ -106,6 +99,12 @@ const spread = ({ mean, std }: Spread): string =>
 /** Four decimals; a diverging run has numbers that would not fit a column. */
 const number = (value: number): string => (Math.abs(value) < 1e5 ? value.toFixed(4) : value.toExponential(2));
 
-const across = (word: string, last = ""): string[] => [word, ...exactMeasures.slice(1).map(() => ""), "", "", "", last];
+/** A row without numbers: a word in place of the first, and perhaps a last cell. */
+const across = (label: string, word: string, last = ""): string[] => [
+  label,
+  word,
+  ...columns.slice(3).map(() => ""),
+  last,
+];
 
 const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { defineObjective } from "./objective.ts";
+import { weightedSquare } from "./weighted-residual.ts";
 
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is p_pre · exp(beta · r)"),
@@ -27,6 +28,6 @@ export const adjointMatching = defineObjective<Options>({
   returns: ({ beta }) => ({ lambda: 1, value: (state) => state.rewardGradient(state.x).mul(beta) }),
   losses({ delta, sigma, returns }) {
     const residual = delta.sub(returns.next.stopGradient());
-    return { policy: { adjoint: residual.mul(sigma).square().mean() } };
+    return { policy: { adjoint: weightedSquare(residual, sigma, "sigma") } };
   },
 });

@@ -35,7 +35,7 @@ export const nablaDb = defineObjective<Options>({
   evaluations: ({ transitions }) => ({ perUpdate: 7 * transitions - 2 }),
   losses(batch, o) {
     const { state, next, sigma } = batch;
-    const penalty = (residual: Tensor) => weightedSquare(residual, batch, o.weighting);
+    const penalty = (residual: Tensor) => weightedSquare(residual, sigma, o.weighting);
     const hNext = flowGradient(next, o).stopGradient();
     // (μ_θ − x')/σ² − a(x − a x')/s² − h(x')
     const scoreNext = state.policy.mean.sub(next.x).div(sigma.square());

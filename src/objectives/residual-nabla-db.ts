@@ -155,14 +155,16 @@ export const residualNablaDb = defineObjective<Options>({
     );
     const forward = weightedSquare(
       batch.delta.sub(o.gradients === "semi" ? target.stopGradient() : target),
-      batch,
+      batch.sigma,
       o.weighting,
     );
     const policy: Record<string, Tensor> = { forward };
     if (o.proximal > 0) policy.proximal = proximalLoss(batch, o.proximal);
     if (o.variance === "learned") policy.variance = varianceLoss(batch, hNext);
     if (o.reverseWeight === 0) return { policy };
-    const reverse = weightedSquare(reverseResidual(batch, target, o), batch, o.reverseWeighting).mul(o.reverseWeight);
+    const reverse = weightedSquare(reverseResidual(batch, target, o), batch.sigma, o.reverseWeighting).mul(
+      o.reverseWeight,
+    );
     const flow: Record<string, Tensor> = { reverse };
     if (o.gradients !== "semi") flow.forward = forward;
     if (o.gradients === "full") policy.reverse = reverse;

@@ -7,14 +7,16 @@ const collapsedWidth = 0.5;
 /** Where a method ended that did not reach the target, in words; undefined when no run reached its end. */
 export function missedBy(
   { aim, measures, importanceEss }: MethodResult,
-  { pretrained, target }: WorldReferences,
+  { pretrained, target, tilted }: WorldReferences,
 ): string | undefined {
   if (!measures) return undefined;
   const { meanReward, withinStdRatio } = measures;
-  const way = (meanReward.mean - pretrained.meanReward) / (target.meanReward - pretrained.meanReward);
+  // what this chain can reach, which on coarse grids is far from the target
+  const [end, whose] = tilted.collapsed ? [target, "the target's"] : [tilted, "the tilted sampler's"];
+  const way = (meanReward.mean - pretrained.meanReward) / (end.meanReward - pretrained.meanReward);
   const parts = [
     ...(aim === "tilted-prior" ? [] : [`aims at ${aims[aim]}`]),
-    `${percent(way)} of the way from the pretrained mean reward to the target's`,
+    `${percent(way)} of the way from the pretrained mean reward to ${whose}`,
   ];
   if (withinStdRatio.mean < collapsedWidth) {
     parts.push(`modes collapsed to ${withinStdRatio.mean.toFixed(2)} of their width`);

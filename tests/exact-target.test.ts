@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { Rng } from "../src/core/rng.ts";
-import { type ExactReward, exactTarget, expectedReward, rewardAt, tilted } from "../src/models/exact-target.ts";
+import {
+  type ExactReward,
+  exactTarget,
+  expectedReward,
+  rewardAt,
+  rewardLaw,
+  tilted,
+} from "../src/models/exact-target.ts";
 import { logDensity, type Mixture } from "../src/models/mixture.ts";
 
 const line: Mixture = { means: [[-1.3], [0], [1.3]], stds: [0.2, 0.4, 0.3], weights: [0.4, 0.35, 0.25] };
@@ -72,6 +79,24 @@ describe("closed forms against quadrature", () => {
       }
     }
   });
+});
+
+test("exp(β r) without a prior is known where it is a mixture, and not where it has no finite integral", () => {
+  for (const [, prior, reward, beta] of [cases[0]!, cases[1]!, cases[4]!]) {
+    const law = rewardLaw(reward, beta)!;
+    const constant = [-1.1, 0.2, 0.9].map((x) => {
+      const point = prior.means[0]!.map((_, d) => x + 0.3 * d);
+      return logDensity(law, point) - beta * rewardAt(point, reward);
+    });
+    for (const value of constant) expect(value).toBeCloseTo(constant[0]!, 10);
+  }
+  expect(expectedReward(rewardLaw({ kind: "quadratic", center: [0.1, 0.5], tau: 0.8 }, 2)!, cases[1]![2])).toBeCloseTo(
+    -0.5,
+    12,
+  ); // −D/2β
+  expect(rewardLaw({ kind: "linear", k: [1] }, 1)).toBeUndefined();
+  expect(rewardLaw({ kind: "quadratic", center: [0], tau: 1 }, 0)).toBeUndefined();
+  expect(rewardLaw(cases[4]![2], 2.5)).toBeUndefined();
 });
 
 test("other betas of a log density are reached by importance resampling, and the effective size is stated", () => {

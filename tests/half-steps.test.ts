@@ -1,10 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { addEvaluate } from "../src/cli/evaluate.ts";
-import { addSample } from "../src/cli/sample.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { packagePath } from "../src/core/package-root.ts";
 import { Rng } from "../src/core/rng.ts";
 import { finishAlignedRun } from "../src/evaluate/aligned-run.ts";
@@ -16,6 +13,7 @@ import { residualNablaDb } from "../src/objectives/index.ts";
 import { openRunDirectory, type RunSummary } from "../src/run/index.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
 import { prepare } from "../src/train/prepare.ts";
+import { printedJson } from "./worlds/commands.ts";
 import { writeTinyModel } from "./worlds/tiny-unet.ts";
 import { train } from "./worlds/training.ts";
 import { apart, configOf, partsOf, plane } from "./worlds/worlds.ts";
@@ -37,24 +35,6 @@ async function runOf(name: string, ...set: string[]): Promise<{ path: string; su
   }
 }
 
-/** What a command prints as JSON. */
-async function command(args: readonly string[]) {
-  const program = new Command().exitOverride();
-  const cli = { program, signal: new AbortController().signal };
-  addSample(cli);
-  addEvaluate(cli);
-  const printed: string[] = [];
-  const stdout = vi.spyOn(process.stdout, "write").mockImplementation((text) => printed.push(String(text)) > 0);
-  const stderr = vi.spyOn(process.stderr, "write").mockImplementation(() => true);
-  try {
-    await program.parseAsync([...args, "--json"], { from: "user" });
-  } finally {
-    stdout.mockRestore();
-    stderr.mockRestore();
-  }
-  return JSON.parse(printed.join(""));
-}
-
 describe("a run", () => {
   let path: string;
   let whole: RunSummary;
@@ -63,7 +43,7 @@ describe("a run", () => {
   }, 60_000);
   const sample = async (out: string, ...flags: string[]) => {
     const target = join(folder, out);
-    await command(["sample", path, "--count", "300", "--out", target, ...flags]);
+    await printedJson(["sample", path, "--count", "300", "--out", target, ...flags]);
     return (JSON.parse(readFileSync(join(target, "points.json"), "utf8")) as Record<string, number[][]>)[""]!.flat();
   };
 
@@ -79,7 +59,7 @@ describe("a run", () => {
   test("is measured so by evaluate --half-steps and by evaluate.halfSteps, to the same numbers; the pretrained model is not", async () => {
     const { summary } = await runOf("measured", "evaluate.halfSteps=true");
     const { exact } = summary;
-    const { metrics } = await command(["evaluate", path, "--half-steps"]);
+    const { metrics } = await printedJson(["evaluate", path, "--half-steps"]);
     expect(exact!.elbo).not.toBe(whole.exact!.elbo);
     expect(exact!.pretrained).toEqual(whole.exact!.pretrained);
     for (const key of ["elbo", "modeTV", "meanReward"] as const) expect(metrics[key].value).toBe(exact![key]);
@@ -87,7 +67,8 @@ describe("a run", () => {
   });
 
   test("is refused without what half steps need, with a way out", async () => {
-    const never = (...args: string[]) => command(["sample", ...args, "--half-steps", "--out", join(folder, "never")]);
+    const never = (...args: string[]) =>
+      printedJson(["sample", ...args, "--half-steps", "--out", join(folder, "never")]);
     await expect(never(path, "--reward", "jpeg-size")).rejects.toThrow(/--reward jpeg-size came. Leave out/);
     await expect(never("assets/models/animals-32")).rejects.toThrow(/is a pretrained model. Give a run directory/);
     const noFlow = join(folder, "no-flow");

@@ -3,7 +3,7 @@ import { effectiveSampleSize, systematicResample } from "../src/core/importance.
 import { Rng } from "../src/core/rng.ts";
 import * as metrics from "../src/metrics/index.ts";
 
-const { diversity, energyDistance, importance, kernelDistance, modeTv, withinStd } = metrics;
+const { diversity, energyDistance, importance, kernelDistance, meanReward, modeTv, withinStd } = metrics;
 const rng = new Rng(11);
 const normal = (n: number, step: number, mean = 0, std = 1) =>
   Float64Array.from(rng.normal(n, { purpose: "test", step }), (z) => mean + std * z);
@@ -20,6 +20,13 @@ describe("mode weights", () => {
     expect(modeTv(points, centers, [0, 0, 1]).value).toBe(1);
     expect(modeTv(points, centers, [0.2, 0.5, 0.3]).value).toBeCloseTo(0.3, 14);
   });
+});
+
+test("the mean reward has the spread of samples, and the error of a mean", () => {
+  expect(meanReward([1, 2, 3, 6])).toEqual({ value: 3, std: Math.sqrt(3.5), error: Math.sqrt(3.5 / 4), n: 4 });
+  const many = meanReward(Array.from(normal(4000, 7), (z) => 0.2 + 2 * z));
+  expect(Math.abs(many.value - 0.2)).toBeLessThan(4 * many.error);
+  expect(many.error).toBeCloseTo(2 / Math.sqrt(4000), 2);
 });
 
 describe("energy distance", () => {
@@ -41,6 +48,14 @@ describe("energy distance", () => {
     const std = Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length);
     expect(Math.abs(mean)).toBeLessThan((3 * std) / Math.sqrt(values.length));
     expect(values.filter((v) => v < 0).length).toBeGreaterThan(15);
+  });
+
+  test("copies of one draw are no pair: every point twice is the same as once", () => {
+    const [x, y] = [normal(40, 1), normal(50, 2, 0.3)];
+    const twice = Float64Array.from([...x, ...x]);
+    const sources = Array.from(twice, (_, j) => j % 40);
+    expect(energyDistance(twice, y, 1, { sources }).value).toBeCloseTo(energyDistance(x, y, 1).value, 12);
+    expect(energyDistance(twice, y, 1).value).toBeGreaterThan(energyDistance(x, y, 1).value + 0.005);
   });
 
   test.each([

@@ -79,3 +79,18 @@ test("a chain without noise is compared with the target as others are; its paths
   expect(pretrained.energyDistance).toBeGreaterThan(0.5);
   expect(Math.abs(floor.meanReward - target.meanReward)).toBeLessThan(0.1);
 });
+
+test("an objective that aims at exp(β r) is compared with that law as well, others are not", async () => {
+  const measured = async (set: string[]) => {
+    const config = await readConfig("configs/worlds/ring8.yaml", { set });
+    const parts = await prepare(config);
+    const untrained = parts.adaptation.init(new Rng(0));
+    const found = await exactOfRun(nodeRuntime({ threads: 1 }), parts, config, untrained, { samples: n, seed: 3 });
+    return found!.summary;
+  };
+  const { rewardAlone, energyDistance } = await measured(["objective={kind: nabla-db}"]);
+  expect(rewardAlone!.meanReward).toBeCloseTo(-1, 12); // −D/2β, where p_pre exp(β r) has −0.73
+  expect(rewardAlone!.energyDistance).toBeGreaterThan(0.2);
+  expect(Math.abs(rewardAlone!.energyDistance - energyDistance)).toBeGreaterThan(0.05);
+  expect(await measured([])).not.toHaveProperty("rewardAlone");
+});

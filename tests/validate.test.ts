@@ -124,15 +124,15 @@ describe("a world with made-up runs", () => {
       "",
       "7 updates, beta 1, seeds 0, 1, 2; mean ± standard deviation over seeds.",
       "",
-      "|  | mean reward | mode TV | energy distance | within-mode std / exact | 95 % of the energy distance | reached | ELBO | thousand evaluations (updates) |",
-      "| --- | ---: | ---: | ---: | ---: | --- | --- | ---: | ---: |",
-      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |",
-      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |",
-      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |",
-      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 | 0.4804 to 0.5196 | yes | 0.0000 ± 0.0000 | 34 (7) |",
-      "| flow-grpo | diverged |  |  |  |  |  |  | 45 (7) |",
+      "|  | mean reward | mode TV | energy distance | within-mode std / exact | 95 % of the energy distance | reached | ELBO | importance ESS | thousand evaluations (updates) |",
+      "| --- | ---: | ---: | ---: | ---: | --- | --- | ---: | ---: | ---: |",
+      "| pretrained | -3.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |  |",
+      "| exact target | -1.0000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |  |",
+      "| tilted sampler, effective sample size 1234 | -1.5000 | 0.2500 | 0.5000 | 1.0000 |  |  |  |  |  |",
+      "| ddpo | -2.0000 ± 1.0000 | 0.2500 ± 0.0000 | 0.5000 ± 0.0000 | 1.0000 ± 0.0000 | 0.4804 to 0.5196 | yes ± | 0.0000 ± 0.0000 | 1.0000 ± 0.0000 | 34 (7) |",
+      "| flow-grpo | diverged |  |  |  |  |  |  |  | 45 (7) |",
     ]);
-    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |  |  |  |  |");
+    expect(lines[11]).toBe("| adjoint-matching | does not fit |  |  |  |  |  |  |  |  |");
     expect(lines).toContain("- flow-grpo, seed 2, diverged: a loss is NaN (seed 2)");
     expect(lines.find((line) => line.startsWith("- adjoint-matching"))).toMatch(/does not fit: .*forgets its start/);
     expect(validationDocument([result, result]).match(/^## eta$/gm)).toHaveLength(2);
@@ -168,7 +168,7 @@ test("runs without path measures, as of chains without noise, have no ELBO and n
   const train = async () => ({ ...rest, exact: measures });
   const [result] = await all({ worlds: [world("paths", "")], methods: ["ddpo"], train });
   const section = worldSection(result!);
-  expect(section).toMatch(/^\| ddpo .*\| no \| {2}\| \d+ \(\d+\) \|$/m);
+  expect(section).toMatch(/^\| ddpo .*\| no \| {2}\| {2}\| \d+ \(\d+\) \|$/m);
   expect(section).toMatch(/^- ddpo: aims at .* to the tilted sampler's\.$/m);
   expect(section).not.toMatch(/NaN|undefined/);
 });
@@ -194,6 +194,33 @@ test("the target is reached within 0.004 of the tilted sampler, or of 0 where th
   expect(await reached(0.0141, leastEss)).toBe(false);
   expect(await reached(0.0139, 1)).toBe(false);
   expect(await reached(0.0039, 1)).toBe(true);
+});
+
+test("a mean further from the bound than its error is reached or not without a ±", async () => {
+  const cell = async (energyDistance: number) => {
+    const { exact, ...rest } = summary(-2, 500);
+    const floor = { ...exact!.floor, energyDistance: 0.01 };
+    const train = async () => ({ ...rest, exact: { ...exact!, floor, energyDistance, energyDistanceError: 0.001 } });
+    const [result] = await all({ worlds: [world("errors", "")], methods: ["ddpo"], train });
+    return worldSection(result!).match(/^\| ddpo .* to [\d.]+ \| ([^|]+) \|/m)![1];
+  };
+  expect(await cell(0.0119)).toBe("yes");
+  expect(await cell(0.0125)).toBe("yes ±");
+  expect(await cell(0.0155)).toBe("no ±");
+  expect(await cell(0.0161)).toBe("no");
+});
+
+test("methods that aim at exp(β r) are told beside that law, and do not fit a reward for which it is none", async () => {
+  const { exact, ...rest } = summary(-1.1, 500);
+  const rewardAlone = { meanReward: -1, energyDistance: 0.0312, energyDistanceError: 0.001 };
+  const train = async () => ({ ...rest, exact: { ...exact!, energyDistance: 0.9, rewardAlone } });
+  const [result] = await all({ worlds: [world("alone", "")], methods: ["nabla-db"], train });
+  expect(worldSection(result!)).toContain(
+    "- nabla-db: aims at exp(beta · r), whatever the prior is: mean reward -1.10 where that has -1.00, energy distance to it 0.0312.",
+  );
+  const linear = packagePath("configs/worlds/linear.yaml");
+  const [refused] = await all({ worlds: [linear], methods: ["dag-db"], train: never });
+  expect(worldSection(refused!)).toContain("which has no finite integral for a linear reward");
 });
 
 test("a file of variants sets objective, training and sampler, and keeps the world's beta", async () => {
@@ -257,7 +284,7 @@ describe("the tilted sampler", () => {
   test("with too few effective samples is marked, without numbers", async () => {
     const { row, collapsed } = await tilted(leastEss - 0.5);
     expect(collapsed).toBe(true);
-    expect(row).toMatch(/\| collapsed \|( {2}\|){7}$/);
+    expect(row).toMatch(/\| collapsed \|( {2}\|){8}$/);
     expect((await tilted(leastEss)).collapsed).toBe(false);
   });
 

@@ -17,6 +17,7 @@ interface EvaluateFlags {
   prompts?: string;
   reward?: string;
   tilt?: number[];
+  ode: boolean;
   halfSteps: boolean;
   json: boolean;
 }
@@ -41,6 +42,7 @@ export function addEvaluate({ program, signal }: Cli): void {
       "also measure the target p_pre exp(βr) by weighted pretrained samples, for each β",
       positiveList,
     )
+    .option("--ode", "draw without noise, as nabla sample --ode does; in exact worlds beside the same target", false)
     .option("--half-steps", "draw the run's samples as nabla sample --half-steps does (experimental)", false)
     .option("--json", "print {model, prompts, imagesPerPrompt, seed, metrics, tilted?} to stdout", false)
     .addHelpText(
@@ -61,6 +63,7 @@ Examples:
           prompts,
           folderPrompts: await quickstartPrompts(),
           reward: flags.reward === undefined ? undefined : await namedReward(flags.reward, openHub),
+          ode: flags.ode,
           openHub,
         });
       });

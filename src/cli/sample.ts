@@ -30,6 +30,7 @@ interface SampleFlags {
   guidance?: number;
   out: string;
   reward?: string;
+  ode: boolean;
   halfSteps: boolean;
   resample: boolean;
   candidates: number;
@@ -52,6 +53,7 @@ export function addSample({ program, signal }: Cli): void {
     .option("--guidance <scale>", "guidance scale, instead of the run's", amount)
     .option("--out <dir>", "folder for the files; must be empty", "samples")
     .option("--reward <kind>", "kind, ONNX file or folder of a reward to score with, instead of the run's")
+    .option("--ode", "draw without noise: a flow by its ODE, others by DDIM with eta 0", false)
     .option(
       "--half-steps",
       "draw each step of a run but the last in two halves, the second along h at the point between; costs two frozen passes, a vector-Jacobian product and a reward gradient more, about four times as much (experimental)",
@@ -73,7 +75,7 @@ Examples:
 `,
     )
     .action(async (model: string, flags: SampleFlags) => {
-      const { prompt, count, seed, steps, guidance, out, reward, resample, candidates, json } = flags;
+      const { prompt, count, seed, steps, guidance, ode, out, reward, resample, candidates, json } = flags;
       await refuseUsedFolder(out, "Samples go");
       const prompts = prompt.length > 0 ? prompt : undefined;
       const opened = await withProgress(0, async (progress) => {
@@ -84,6 +86,7 @@ Examples:
           reward: reward === undefined ? undefined : await namedReward(reward, openHub),
           steps,
           guidance,
+          ode,
           openHub,
         });
       });

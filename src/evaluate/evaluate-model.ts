@@ -6,6 +6,7 @@ import {
   diversity,
   frechetDistance,
   kernelDistance,
+  meanReward,
   precision,
   recall,
   vendiScore,
@@ -70,9 +71,9 @@ export async function evaluateModel(
       signal,
     });
   const measured = await measure("model", policy, seed);
-  const { reward: value, rewardStd: std, promptAgreement: agreement, images: n } = measured.summary;
+  const { promptAgreement: agreement, images: n } = measured.summary;
   const metrics: Record<string, EvaluatedMetric> = {
-    ...(parts.reward !== noReward && { reward: { value, std, n } }),
+    ...(parts.reward !== noReward && { reward: meanReward(measured.rewards) }),
     diversity: diversity(measured.features),
     vendi: vendiScore(measured.features),
     ...(measured.thirdPartyFeatures && { diversityThirdParty: diversity(measured.thirdPartyFeatures) }),

@@ -1,7 +1,7 @@
 import type { NamedArrays } from "../core/named-arrays.ts";
 import { Rng } from "../core/rng.ts";
 import type { Runtime } from "../runtime/index.ts";
-import { rewardsByPrompt, type SamplingParts } from "../train/prepare.ts";
+import { objectiveOf, rewardsByPrompt, type SamplingParts } from "../train/prepare.ts";
 import type { TrainConfig } from "../train/values.ts";
 import { exactSummary } from "./exact.ts";
 import type { HalfSteps } from "./flow-gradient.ts";
@@ -30,6 +30,7 @@ export async function exactOfRun(
   if (parts.model.prior === undefined) return undefined;
   return exactSummary(runtime, parts, await rewardsByPrompt(config), policy, {
     ...targetLaw(config),
+    aim: objectiveOf(config).aim,
     samples,
     seed: new Rng(seed).integers(1, 2 ** 31, { purpose: "evaluation" })[0]!,
     block: measuringBlock(parts, config.train.block),

@@ -3,10 +3,11 @@ import { Rng } from "../core/rng.ts";
 import { pairsWithin } from "../metrics/grouped-pairs.ts";
 import { energyDistance, modeTv } from "../metrics/index.ts";
 import { pooledStd } from "../metrics/within-std.ts";
-import { type ExactReward, exactTarget, rewards } from "../models/exact-target.ts";
-import { logDensity, type Mixture } from "../models/mixture.ts";
+import { type ExactReward, exactTarget, expectedReward, rewardLaw, rewards } from "../models/exact-target.ts";
+import { dimensionOf, logDensity, type Mixture, sampleMixture } from "../models/mixture.ts";
 import { temperedTarget } from "../models/tempered-target.ts";
-import type { ExactMeasures, ExactReference, ExactSummary } from "../run/index.ts";
+import type { Aim } from "../objectives/index.ts";
+import type { ExactMeasures, ExactReference, ExactSummary, RewardAloneMeasures } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
 import type { SamplingParts } from "../train/prepare.ts";
@@ -21,6 +22,8 @@ import { tiltedSampler } from "./tilted-sampler.ts";
 const LEAST_SAMPLES = 10_000;
 
 export interface ExactOptions extends TargetLaw {
+  /** Where the objective ends if it does all it can. */
+  aim: Aim;
   samples: number;
   seed: number;
   block: number;
@@ -78,7 +81,7 @@ async function measurePrompt(
   prior: Mixture,
   reward: ExactReward,
   policy: NamedArrays,
-  { beta, priorStrength: eta, samples, seed, block, halfSteps, signal }: ExactOptions,
+  { aim, beta, priorStrength: eta, samples, seed, block, halfSteps, signal }: ExactOptions,
 ): Promise<{ measures: ExactMeasures; points: ExactPoints }> {
   const n = Math.max(samples, LEAST_SAMPLES);
   const dimension = prior.means[0]!.length;
@@ -93,18 +96,22 @@ async function measurePrompt(
   const { after, paths } = await finetunedSamples(runtime, parts, policy, { ...request, halfSteps });
   const before = last(await samplePolicy(runtime, parts, undefined, request));
 
+  const alone = aim === "reward-alone" ? rewardLaw(reward, beta) : undefined;
   const compare = comparer(target.samples, modesOf(target, prior, rng), reward, dimension);
   const world = { prompt, prior, reward, beta, priorStrength: eta, seed, block, signal };
   const tilts = logTilts(before, prior, reward, world);
-  const { points: tilted, ...drawnTilted } = await tiltedSampler(runtime, parts, before, tilts, world);
+  const { points: tilted, sources, ...drawnTilted } = await tiltedSampler(runtime, parts, before, tilts, world);
 
   return {
     measures: {
       ...compare(after),
       ...(paths && pathMeasures(logTilts(after, prior, reward, { beta, priorStrength: eta }), prompts, paths, 1)),
       target: { ...compare(again.samples), meanReward: target.meanReward },
-      floor: { ...compare(tilted), ...drawnTilted },
+      floor: { ...compare(tilted, sources), ...drawnTilted },
       pretrained: compare(before),
+      ...(alone && {
+        rewardAlone: besideLaw(after, alone, reward, sampleMixture(alone, n, rng, { purpose: "reference", step: 6 })),
+      }),
     },
     points: { before, after, target: target.samples },
   };
@@ -119,10 +126,10 @@ async function finetunedSamples(runtime: Runtime, parts: SamplingParts, policy: 
 
 /** Compares points with samples of the target; what these alone decide is computed once. */
 function comparer(samples: Float64Array, { centers, weights }: TargetModes, reward: ExactReward, dimension: number) {
-  const within = pairsWithin(samples, dimension);
+  const withinY = pairsWithin(samples, dimension);
   const width = pooledStd(samples, centers);
-  return (points: Points): ExactReference => {
-    const distance = energyDistance(points, samples, dimension, within);
+  return (points: Points, sources?: Int32Array): ExactReference => {
+    const distance = energyDistance(points, samples, dimension, { withinY, ...(sources && { sources }) });
     return {
       meanReward: mean(rewards(points, reward)),
       modeTV: modeTv(points, centers, weights).value,
@@ -130,6 +137,16 @@ function comparer(samples: Float64Array, { centers, weights }: TargetModes, rewa
       energyDistanceError: distance.error,
       withinStdRatio: pooledStd(points, centers) / width,
     };
+  };
+}
+
+/** Points beside the law of an objective that has no part for the prior. */
+function besideLaw(points: Points, law: Mixture, reward: ExactReward, samples: Float64Array): RewardAloneMeasures {
+  const { value, error } = energyDistance(points, samples, dimensionOf(law));
+  return {
+    meanReward: expectedReward(law, reward) ?? mean(rewards(samples, reward)),
+    energyDistance: value,
+    energyDistanceError: error,
   };
 }
 
@@ -176,5 +193,12 @@ function average(all: readonly ExactMeasures[]): ExactMeasures {
       method: all.some(({ floor }) => floor.method === "twisted-smc") ? "twisted-smc" : "importance",
     },
     pretrained: four((m) => m.pretrained),
+    ...(all.every((m) => m.rewardAlone) && {
+      rewardAlone: {
+        meanReward: over((m) => m.rewardAlone!.meanReward),
+        energyDistance: over((m) => m.rewardAlone!.energyDistance),
+        energyDistanceError: Math.sqrt(over((m) => m.rewardAlone!.energyDistanceError ** 2) / all.length),
+      },
+    }),
   };
 }

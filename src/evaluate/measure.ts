@@ -1,5 +1,5 @@
 import type { NamedArrays } from "../core/named-arrays.ts";
-import { diversity, kernelDistance } from "../metrics/index.ts";
+import { diversity, kernelDistance, meanReward } from "../metrics/index.ts";
 import type { ModelSummary } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { openScorer, partMeans } from "../sample/image-scorer.ts";
@@ -78,7 +78,7 @@ export async function measureModel(
   const thirdParty = await judges.thirdPartyFeatures?.(images);
   const thirdPartyFeatures = thirdParty && { ...thirdParty, prompts };
   const agreement = await judges.agreement?.(images, prompts);
-  const reward = mean(rewards);
+  const { value: reward, std: rewardStd } = meanReward(rewards);
   const rewardParts = partMeans(scored);
   return {
     images,
@@ -89,7 +89,7 @@ export async function measureModel(
     ...(agreement && { agreement }),
     summary: {
       reward,
-      rewardStd: Math.sqrt(mean(rewards.map((r) => (r - reward) ** 2))),
+      rewardStd,
       ...(rewardParts && { rewardParts }),
       diversity: diversity(features).value,
       ...(thirdPartyFeatures && { diversityThirdParty: diversity(thirdPartyFeatures).value }),

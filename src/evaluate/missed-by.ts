@@ -6,11 +6,16 @@ const collapsedWidth = 0.5;
 
 /** Where a method ended that did not reach the target, in words; undefined when no run reached its end. */
 export function missedBy(
-  { aim, measures, importanceEss }: MethodResult,
+  { aim, measures, importanceEss, rewardAlone }: MethodResult,
   { pretrained, target, tilted }: WorldReferences,
 ): string | undefined {
   if (!measures) return undefined;
   const { meanReward, withinStdRatio } = measures;
+  if (rewardAlone) {
+    const numbers = [meanReward.mean, rewardAlone.meanReward, rewardAlone.energyDistance.mean];
+    const [reached, wanted, distance] = numbers.map((value) => value.toPrecision(3));
+    return `aims at ${aims[aim]}: mean reward ${reached} where that has ${wanted}, energy distance to it ${distance}.`;
+  }
   // what this chain can reach, which on coarse grids is far from the target
   const [end, whose] = tilted.collapsed ? [target, "the target's"] : [tilted, "the tilted sampler's"];
   const way = (meanReward.mean - pretrained.meanReward) / (end.meanReward - pretrained.meanReward);

@@ -24,6 +24,8 @@ export interface OpenModelOptions {
   /** Sampler options, instead of the run's. */
   steps?: number | undefined;
   guidance?: number | undefined;
+  /** Draws by the sampler's ODE: the same levels, no noise. */
+  ode?: boolean;
   /** Where hub ids are loaded from. Default: the hub of the environment. */
   openHub?: OpenHub | undefined;
 }
@@ -72,19 +74,20 @@ function pretrainedFolder(run: string): string {
 
 async function open(
   stored: RunConfig,
-  { prompts, reward, steps, guidance, openHub }: OpenModelOptions,
+  { prompts, reward, steps, guidance, ode = false, openHub }: OpenModelOptions,
   policy: NamedArrays | undefined,
 ): Promise<OpenedModel> {
   const [kind, given] = kindOf("sampler", samplerKinds, stored.sampler);
   const changed = { ...given, ...(steps !== undefined && { steps }), ...(guidance !== undefined && { guidance }) };
   const { reward: own, ...rest } = stored;
   const scored = reward === undefined ? knownReward(own) : typeof reward === "string" ? { kind: reward } : reward;
+  const sampler = { kind: kind.kind, ...(parseConfig(kind.options, changed, "sampler") as object) };
   const worlds = isWorlds(stored.prompts);
   if (worlds && reward)
     throw new ConfigError("The prompts of this world have rewards of their own: leave out --reward.");
   const config: RunConfig = {
     ...rest,
-    sampler: { kind: kind.kind, ...(parseConfig(kind.options, changed, "sampler") as object) },
+    sampler: ode ? withoutNoise(sampler) : sampler,
     ...(scored && { reward: checkedReward(scored) }),
     prompts: prompts && !worlds ? [...prompts] : stored.prompts,
   };
@@ -92,6 +95,10 @@ async function open(
   if (prompts) parts.model.tokenize(prompts); // a world knows its own only
   return { config, parts: { ...parts, prompts: prompts ?? parts.prompts }, policy };
 }
+
+/** DDIM with eta 0 is the ODE of every sampler of noise schedules. */
+const withoutNoise = ({ kind, ...options }: RunConfig["sampler"]): RunConfig["sampler"] =>
+  kind === "flow" ? { kind, ...options, noise: 0 } : { kind: "ddim", ...options, eta: 0 };
 
 /** A run's reward, unless it was a value that no configuration can name. */
 function knownReward(reward: RunConfig["reward"]): RunConfig["reward"] {

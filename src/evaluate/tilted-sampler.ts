@@ -13,6 +13,8 @@ type Points = Float32Array | Float64Array;
 export interface TiltedPoints extends Required<Pick<TiltedMeasures, "ess" | "method">> {
   /** As many as came, [n, D]. */
   readonly points: Points;
+  /** Which draw each point is a copy of. [n] */
+  readonly sources: Int32Array;
 }
 
 /** As few filters as their spread can be told from, so that each has many particles. */
@@ -34,16 +36,18 @@ export async function tiltedSampler(
   const dimension = dimensionOf(prior);
   const n = pretrained.length / dimension;
   const rng = new Rng(seed);
-  const resampled = (points: Points, logWeights: Float64Array) =>
-    rowsAt(points, dimension, systematicResample(logWeights, n, rng, { purpose: "metric" }));
+  const resampled = (points: Points, logWeights: Float64Array) => {
+    const sources = systematicResample(logWeights, n, rng, { purpose: "metric" });
+    return { points: rowsAt(points, dimension, sources), sources };
+  };
   const ess = effectiveSampleSize(tilts);
   if (!enoughEss(ess) && priorStrength === 1 && parts.chain.stochastic) {
     const sizes = { filters: FILTERS, particles: Math.ceil(n / FILTERS) };
     const particles = await twistedSmc(runtime, parts, { ...options, ...sizes });
     const spread = filterSpread(particles, reward);
     if (spread.ess > ess) {
-      return { points: resampled(particles.points, particles.logWeights), ess: spread.ess, method: "twisted-smc" };
+      return { ...resampled(particles.points, particles.logWeights), ess: spread.ess, method: "twisted-smc" };
     }
   }
-  return { points: resampled(pretrained, tilts), ess, method: "importance" };
+  return { ...resampled(pretrained, tilts), ess, method: "importance" };
 }

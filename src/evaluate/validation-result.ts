@@ -37,6 +37,10 @@ export interface MethodMeasures {
   readonly interval?: readonly [low: number, high: number];
   /** Whether that mean reaches the target, by `reachesTarget`. */
   readonly reached?: boolean;
+  /** The bound for that lies inside the interval, so that other samples might have said otherwise. */
+  readonly withinError?: boolean;
+  /** Beside exp(β r) of methods that aim at it, where that law is known: E[r] of the law, and the distance to it. */
+  readonly rewardAlone?: { readonly meanReward: number; readonly energyDistance: Spread };
 }
 
 /** A method that does not fit the world, with the reason. */
@@ -83,6 +87,8 @@ export function methodResult(
     return values.length > 0 ? { [measure]: spread(values) } : {};
   };
   const tilted = references?.tilted.collapsed === false ? references.tilted.energyDistance : undefined;
+  const interval = [mean - 1.96 * error, mean + 1.96 * error] as const;
+  const alone = finished.flatMap(({ exact }) => exact.rewardAlone ?? []);
   return {
     method,
     aim,
@@ -95,10 +101,17 @@ export function methodResult(
         energyDistance: over("energyDistance"),
         withinStdRatio: over("withinStdRatio"),
       },
-      interval: [mean - 1.96 * error, mean + 1.96 * error] as const,
+      interval,
       ...path("elbo"),
       ...path("importanceEss"),
       reached: reachesTarget(mean, tilted),
+      withinError: reachesTarget(interval[0], tilted) !== reachesTarget(interval[1], tilted),
+      ...(alone.length > 0 && {
+        rewardAlone: {
+          meanReward: alone[0]!.meanReward,
+          energyDistance: spread(alone.map(({ energyDistance }) => energyDistance)),
+        },
+      }),
     }),
   };
 }

@@ -24,12 +24,13 @@ const columns = [
   { heading: "95 % of the energy distance", rule: "---" },
   { heading: "reached", rule: "---" },
   { heading: "ELBO", rule: "---:" },
+  { heading: "importance ESS", rule: "---:" },
   { heading: "thousand evaluations (updates)", rule: "---:" },
 ];
 
 /** The results of a validation as a Markdown document. */
 export const validationDocument = (results: readonly WorldResult[]): string =>
-  `# Validation on exact worlds\n\nReached: an energy distance of at most ${reachedWithin} above the tilted sampler's, or above 0 where that has collapsed.\n\n${results.map(worldSection).join("\n")}`;
+  `# Validation on exact worlds\n\nReached: an energy distance of at most ${reachedWithin} above the tilted sampler's, or above 0 where that has collapsed; ±: that bound lies within the 95 %. Importance ESS: the share of effective samples when a method's own are weighted to the tilted sampler.\n\n${results.map(worldSection).join("\n")}`;
 
 /** Heading, table and notes of one world, in Markdown. */
 export function worldSection(result: WorldResult): string {
@@ -65,15 +66,16 @@ export function worldSection(result: WorldResult): string {
 
 function methodRow(result: MethodResult | RefusedMethod): string[] {
   if ("refused" in result) return across(result.method, "does not fit");
-  const { method, measures, interval, reached, elbo, finished, diverged } = result;
+  const { method, measures, interval, reached, withinError, elbo, importanceEss, finished, diverged } = result;
   if (!measures || !interval) return across(method, "diverged", cost(result));
   const some = diverged.length > 0 ? ` (${diverged.length} of ${finished.length + diverged.length} diverged)` : "";
   return [
     `${method}${some}`,
     ...exactMeasures.map((measure) => spread(measures[measure])),
     interval.map(number).join(" to "),
-    reached ? "yes" : "no",
+    `${reached ? "yes" : "no"}${withinError ? " ±" : ""}`,
     elbo ? spread(elbo) : "",
+    importanceEss ? spread(importanceEss) : "",
     cost(result),
   ];
 }

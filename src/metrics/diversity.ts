@@ -5,7 +5,7 @@ import { defineMetric } from "./metric.ts";
 /**
  * Mean of 1 − cos between the features of all pairs of images of one prompt, averaged over prompts; `std` is over
  * prompts. Unbiased with any number of images per prompt, 2 or more; 16 are usual. A zero vector counts as orthogonal to
- * all.
+ * all. It has no floor of its own: 0 for copies of one image, and read beside the pretrained model's, drawn from the same noise.
  */
 export const diversity = defineMetric(
   {

@@ -7,5 +7,6 @@ export { kernelDistance } from "./kernel-distance.ts";
 export { modeTv } from "./mode-tv.ts";
 export { pathKl } from "./path-kl.ts";
 export { precision, recall } from "./precision-recall.ts";
+export { meanReward } from "./reward.ts";
 export { vendiScore } from "./vendi-score.ts";
 export { withinStd } from "./within-std.ts";

@@ -1,7 +1,7 @@
 /** One measured number, as evaluations report it. */
 export interface Measurement {
   readonly value: number;
-  /** Standard deviation over prompts, where the value is an average over them. */
+  /** Standard deviation over prompts, where the value is an average over them; of the reward, over samples. */
   readonly std?: number;
   /** Its standard error, where that is known from the samples alone. */
   readonly error?: number;

@@ -3,7 +3,8 @@ import { nearestModes } from "./modes.ts";
 
 /**
  * Width of the modes relative to the exact target: the pooled standard deviation of points around the mean of the
- * points nearest to the same center, divided by that of exact samples. Below 1, modes are too narrow.
+ * points nearest to the same center, divided by that of exact samples. Below 1, modes are too narrow. Exact samples have 1
+ * with a standard error of about 1/√(nD): 0.007 for 10,000 points in 2 dimensions.
  *
  * @param points [n, D], 6,000 or more
  * @param exact samples [m, D] of the target, as many or more

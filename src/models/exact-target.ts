@@ -51,26 +51,29 @@ export function exactTarget(
   return { samples, meanReward, ess: Math.min(n, effectiveSampleSize(logWeights)) };
 }
 
-/** p exp(β r)/Z as a mixture, or undefined where it is none. */
-export function tilted(prior: Mixture, reward: ExactReward, beta: number): Mixture | undefined {
-  switch (reward.kind) {
-    case "quadratic":
-      return tiltedQuadratic(prior, reward.center, reward.tau, beta);
-    case "linear":
-      return tiltedLinear(prior, reward.k, beta);
-    case "mixture-log-density":
-      return beta === 1 ? product(prior, reward.mixture) : undefined;
-  }
-}
-
 /**
- * r = −‖x−c‖²/(2τ²): every component times a Gaussian of variance τ²/β around c,
+ * p exp(β r)/Z as a mixture, or undefined where it is none: the product of p and exp(β r)/Z where that is one. For
+ * r = −‖x−c‖²/(2τ²), a Gaussian of variance τ²/β around c, every component has
  * prec_k = 1/s_k² + β/τ²,  m*_k = (m_k/s_k² + βc/τ²)/prec_k,  s*_k² = 1/prec_k,
  * w*_k ∝ w_k (s_k² + τ²/β)^{−D/2} exp(−½ ‖m_k−c‖²/(s_k² + τ²/β)).
  */
-function tiltedQuadratic(prior: Mixture, center: readonly number[], tau: number, beta: number): Mixture {
+export function tilted(prior: Mixture, reward: ExactReward, beta: number): Mixture | undefined {
   if (beta === 0) return prior;
-  return product(prior, { means: [center], stds: [tau / Math.sqrt(beta)], weights: [1] });
+  if (reward.kind === "linear") return tiltedLinear(prior, reward.k, beta);
+  const law = rewardLaw(reward, beta);
+  return law && product(prior, law);
+}
+
+/** exp(β r)/Z without a prior: a mixture, or undefined where it is none or has no finite integral. */
+export function rewardLaw(reward: ExactReward, beta: number): Mixture | undefined {
+  switch (reward.kind) {
+    case "quadratic":
+      return beta > 0 ? { means: [reward.center], stds: [reward.tau / Math.sqrt(beta)], weights: [1] } : undefined;
+    case "linear":
+      return undefined;
+    case "mixture-log-density":
+      return beta === 1 ? reward.mixture : undefined;
+  }
 }
 
 /** r = k·x:  m*_k = m_k + β s_k² k,  s*_k = s_k,  w*_k ∝ w_k exp(β k·m_k + β² s_k² ‖k‖²/2). */

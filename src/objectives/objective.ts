@@ -219,6 +219,7 @@ export interface ObjectiveDefinition<Options> {
 /** An objective with its options applied. */
 export interface Objective {
   readonly kind: string;
+  readonly aim: Aim;
   readonly needs: readonly Need[];
   readonly transitions: "strata" | "all" | ((T: number) => StepDraw);
   readonly returns: ReturnsOf | undefined;
@@ -255,6 +256,7 @@ export function defineObjective<Options>(definition: ObjectiveDefinition<Options
     const { transitions } = definition;
     return {
       kind,
+      aim,
       needs: definition.needs(options),
       transitions: typeof transitions === "function" ? (T) => transitions(T, options) : transitions,
       returns: definition.returns?.(options),

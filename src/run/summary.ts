@@ -59,12 +59,23 @@ export interface TiltedMeasures extends ExactReference {
   readonly method?: (typeof tiltedMethods)[number];
 }
 
+/** Beside exp(β r), the target of an objective that has no part for the prior. */
+export interface RewardAloneMeasures {
+  /** Of that law. */
+  readonly meanReward: number;
+  readonly energyDistance: number;
+  /** Bootstrap standard error of the energy distance. */
+  readonly energyDistanceError: number;
+}
+
 /** Of a chain with a step without noise, whose paths have no density, there are no path measures; in older runs no `pathKl`. */
 export interface ExactMeasures extends ExactReference, Partial<PathMeasures> {
   /** The exact p*. */
   readonly target: ExactReference;
   readonly floor: TiltedMeasures;
   readonly pretrained: ExactReference;
+  /** Of objectives that aim at exp(β r), where that is known. */
+  readonly rewardAlone?: RewardAloneMeasures;
 }
 
 /** Exact measures of a world with a known target; of several prompts, the mean at the top. */
@@ -131,6 +142,7 @@ const exact = reference.extend({
   target: reference,
   floor: reference.extend({ ess: number, method: z.enum(tiltedMethods).optional() }),
   pretrained: reference,
+  rewardAlone: z.looseObject({ meanReward: number, energyDistance: number, energyDistanceError: number }).optional(),
 });
 const summarySchema = z.looseObject({
   before: model,

@@ -6,6 +6,7 @@ import { NonFiniteError } from "../src/core/errors.ts";
 import { leastEss } from "../src/core/importance.ts";
 import { packagePath } from "../src/core/package-root.ts";
 import { plainMethods, readMethods } from "../src/evaluate/methods.ts";
+import { targetLaw } from "../src/evaluate/path-summary.ts";
 import { trainPlanned, type ValidateOptions, validate } from "../src/evaluate/validate.ts";
 import { type PlannedRun, planValidation } from "../src/evaluate/validation-plan.ts";
 import type { MethodResult, WorldResult } from "../src/evaluate/validation-result.ts";
@@ -223,6 +224,19 @@ test("methods that aim at exp(β r) are told beside that law, and do not fit a r
   expect(worldSection(refused!)).toContain("which has no finite integral for a linear reward");
 });
 
+test("a method takes the beta of the world; one without is measured against the world's target all the same", async () => {
+  const options = { seeds: [0], out: join(folder, "beta-4"), updates: 7 };
+  const path = world("beta-4", "", ["beta: 1", "beta: 4"]);
+  const [planned] = await planValidation({ worlds: [path], methods: plainMethods(["ddpo", "nabla-db"]), ...options });
+  const [ddpo, nablaDb] = planned!.methods.map(({ runs }) => runs[0]!.config);
+  expect(ddpo!.objective).not.toHaveProperty("beta");
+  expect(targetLaw(ddpo!)).toEqual({ beta: 4, priorStrength: 1 });
+  expect(nablaDb!.evaluate).not.toHaveProperty("beta");
+  expect(nablaDb!.objective).toMatchObject({ beta: 4 });
+  expect(targetLaw(nablaDb!)).toEqual({ beta: 4, priorStrength: 1 });
+  expect(planned!.beta).toBe(4);
+});
+
 test("a file of variants sets objective, training and sampler, and keeps the world's beta", async () => {
   const file = join(folder, "methods-file.yaml");
   writeFileSync(
@@ -335,19 +349,6 @@ test("one seed has no spread; numbers of a run that blows up stay short", async 
   const [result] = await all({ worlds: [world("single", "")], train: async () => summary(-1.25e11, 500) });
   expect(worldSection(result!)).toContain("| ddpo | -1.25e+11 | 0.2500 | 0.5000 | 1.0000 |");
   expect(worldSection(result!)).toContain("seed 0.\n");
-});
-
-test("a method takes the beta of the world; one without beta does not fit a world with another beta than 1", async () => {
-  const path = world("beta", "", ["beta: 1", "beta: 4"]);
-  const betas: unknown[] = [];
-  const train = async ({ config }: PlannedRun) => {
-    betas.push(config.objective.beta);
-    return summary(-1, 500);
-  };
-  const [result] = await all({ worlds: [path], methods: ["residual-nabla-db", "residual-db", "ddpo"], train });
-  expect(betas).toEqual([4, 4]);
-  expect(result!.beta).toBe(4);
-  expect(result!.methods[2]).toMatchObject({ method: "ddpo", refused: expect.stringContaining("no beta") });
 });
 
 test("groups that trajectories do not fill are a reason, not an error", async () => {

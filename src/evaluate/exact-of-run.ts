@@ -23,7 +23,7 @@ export interface ExactRunOptions {
 export async function exactOfRun(
   runtime: Runtime,
   parts: SamplingParts,
-  config: Pick<TrainConfig, "objective" | "reward" | "prompts" | "train">,
+  config: Pick<TrainConfig, "objective" | "reward" | "prompts" | "train" | "evaluate">,
   policy: NamedArrays,
   { samples, seed, halfSteps, signal }: ExactRunOptions,
 ): ReturnType<typeof exactSummary> {

@@ -10,15 +10,15 @@ export interface TargetLaw {
   readonly priorStrength: number;
 }
 
-/** β and η of the law that an objective aims at, 1 where it states none. */
-export function targetLaw({ objective }: Pick<TrainConfig, "objective">): TargetLaw {
+/** β and η of the law that a run is measured against: those that its objective aims at, 1 where it states none. */
+export function targetLaw({ objective, evaluate }: Pick<TrainConfig, "objective" | "evaluate">): TargetLaw {
   const options = (isObjectiveValue(objective) ? objective.options : objective) as Partial<TargetLaw>;
   const { beta = 1, priorStrength = 1 } = options;
-  return { beta, priorStrength };
+  return { beta: evaluate.beta ?? beta, priorStrength };
 }
 
 /** β of an objective whose target is p_pre exp(β r); undefined for another prior strength. */
-export function measuredBeta(config: Pick<TrainConfig, "objective">): number | undefined {
+export function measuredBeta(config: Pick<TrainConfig, "objective" | "evaluate">): number | undefined {
   const { beta, priorStrength } = targetLaw(config);
   return priorStrength === 1 ? beta : undefined;
 }

@@ -149,10 +149,9 @@ async function configOf(
   const beta = betaOf(base);
   const [kind] = kindOf("objective", objectiveKinds, set.objective);
   const takesBeta = "beta" in (z.toJSONSchema(kind.options, { io: "input", unrepresentable: "any" }).properties ?? {});
-  if (!takesBeta && beta !== 1) {
-    return `${kind.kind} has no beta, so that its runs are measured against the target of beta 1, not of ${beta}.`;
-  }
-  const { train, evaluate } = base;
+  const { train } = base;
+  // a method without a β of its own is measured against the world's target all the same
+  const evaluate = { ...base.evaluate, ...(!takesBeta && beta !== 1 && { beta }) };
   const objective = { ...set.objective, ...(takesBeta && { beta }) };
   try {
     const config = await readConfig(path, { named: mergeConfig({ train, evaluate }, { ...set, objective }) });

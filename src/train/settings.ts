@@ -41,6 +41,11 @@ export const evaluateSettings = z.strictObject({
   every: z.int().nonnegative().default(0).describe("updates between evaluations; 0 = only before and after"),
   imagesPerPrompt: z.int().positive().default(16),
   seed: z.int().nonnegative().default(1000),
+  beta: z
+    .number()
+    .positive()
+    .optional()
+    .describe("beta of the target that samples are measured against; default: the objective's, 1 where it has none"),
   halfSteps: z
     .boolean()
     .optional()

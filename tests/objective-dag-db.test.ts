@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { dagDb } from "../src/objectives/dag-db.ts";
 import { quadratic } from "../src/rewards/index.ts";
+import type { Reward } from "../src/rewards/reward.ts";
 import { constant, type Tensor } from "../src/tensor/index.ts";
 import { hostRewardRefused } from "../src/train/config.ts";
 import { type Parts, prepare } from "../src/train/prepare.ts";
@@ -105,3 +106,23 @@ test("refuses a reward on the host, told what would do, and a chain that remembe
   const config = configOf(own(plane), "sampler.kind=ddim", "sampler.eta=0.5");
   await expect(prepare(config)).rejects.toThrow(/dag-db.*forgets its start/s);
 });
+
+test.each(["dag-db", "dag-kl"])(
+  "%s with attenuation zero: a reward on the host trains, at half the evaluations",
+  async (kind) => {
+    const onHost: Reward = {
+      kind: "on-the-host",
+      differentiable: false,
+      score: async ({ images }) => Float32Array.from({ length: images.length / 2 }, (_, j) => images[2 * j]!),
+    };
+    const file = (options: object) => ({ ...plane, objective: { kind, ...options } });
+    const config = configOf(file({ attenuation: "zero" }), "train.updates=2", "train.updatesPerRollout=2");
+    const { steps } = await train(config, { parts: { ...(await prepare(config)), reward: onHost } });
+    expect(steps[1]!.gradientNorm.policy).toBeGreaterThan(0);
+    expect(steps[1]!.gradientNorm.flow).toBeGreaterThan(0);
+    const of = async (options: object) => (await partsOf(file(options))).objective;
+    const shape = { T: 6, transitions: 6 };
+    expect((await of({ attenuation: "zero" })).evaluations(shape).perUpdate).toBe(12);
+    expect((await of({})).evaluations(shape).perUpdate).toBe(23);
+  },
+);

@@ -1,16 +1,21 @@
 import { z } from "zod";
-import { balanceTerms } from "./detailed-balance.ts";
+import { attenuation } from "./attenuation.ts";
+import { balanceEvaluations, balanceTerms } from "./detailed-balance.ts";
 import { defineObjective } from "./objective.ts";
 import { proximal, proximalLoss, proximalRefusal } from "./proximal.ts";
 
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
+  attenuation: attenuation
+    .unwrap()
+    .default("none")
+    .describe("gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ; none is the paper's, zero takes any reward"),
   proximal,
 });
 type Options = z.output<typeof options>;
 
 /**
- * DAG-DB: detailed balance against the noising kernel. With log F_i(x) = β r(x̂_#(x)) + f_φ(x), log F_T = β r:
+ * DAG-DB: detailed balance against the noising kernel. With log F_i(x) = γ_i β r(x̂_#(x)) + f_φ(x), log F_T = β r:
  *   L = mean (log F_i(x_i) + log π_θ(x_{i+1} | x_i) − log P_B(x_i | x_{i+1}) − log F_{i+1}(x_{i+1}))² + λ mean (out_θ − out_old)²
  * Its target is R^β = exp(β r), whatever the pretrained model: the prior counts only as the point where training starts. So
  * exp(β r) must have a finite integral, which a bounded or a linear reward does not give. f_φ has to keep ahead of the policy,
@@ -28,16 +33,16 @@ export const dagDb = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: "all",
   refuseReuse: proximalRefusal,
-  needs: ({ proximal }) => [
-    "reference",
-    "reward-gradient",
+  // r(x̂) is computed in the graph: with γ = 0 it is not, and a reward on the host will do
+  needs: ({ proximal, attenuation }) => [
+    ...(attenuation === "zero" ? [] : (["reference", "reward-gradient"] as const)),
     "flow",
     "memoryless-chain",
     ...(proximal > 0 ? (["old-output"] as const) : []),
   ],
-  evaluations: ({ transitions }) => ({ perUpdate: 4 * transitions - 1 }),
-  losses(batch, { beta, proximal }) {
-    const { flow, forward, backward, flowNext } = balanceTerms(batch, beta);
+  evaluations: balanceEvaluations,
+  losses(batch, { proximal, ...o }) {
+    const { flow, forward, backward, flowNext } = balanceTerms(batch, o);
     const balance = forward.add(flow).sub(backward).sub(flowNext).square().mean();
     const pull = proximal > 0 && { proximal: proximalLoss(batch, proximal) };
     return { policy: { balance, ...pull }, flow: { balance } };

@@ -1,19 +1,24 @@
 import { z } from "zod";
 import { ConfigError } from "../core/errors.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { attenuation } from "./attenuation.ts";
 import { clippedSurrogate } from "./clipped-surrogate.ts";
-import { balanceTerms } from "./detailed-balance.ts";
+import { balanceEvaluations, balanceTerms } from "./detailed-balance.ts";
 import { defineObjective } from "./objective.ts";
 
 const options = z.strictObject({
   beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
+  attenuation: attenuation
+    .unwrap()
+    .default("none")
+    .describe("gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ; none is the paper's, zero takes any reward"),
   clip: z.number().positive().default(1e-4).describe("clip range of the ratio of element-mean likelihoods"),
 });
 type Options = z.output<typeof options>;
 
 /**
  * DAG-KL: the policy climbs the residual of detailed balance by REINFORCE, the flow network regresses it away. With
- * log F_i(x) = β r(x̂_#(x)) + f_φ(x), log F_T = β r, and P_B the noising kernel:
+ * log F_i(x) = γ_i β r(x̂_#(x)) + f_φ(x), log F_T = β r, and P_B the noising kernel:
  *   δ  = log F_{i+1}(x') + log P_B(x | x') − log π_θ(x' | x) − log F_i(x),   detached
  *   A  = clip((δ − mean δ of the others)/(std of the others + 1e-8), ±5)      within the batch of transitions
  *   L  = mean max(−A ρ, −A clip(ρ, 1 − c, 1 + c)),  ρ = π_θ/π_old             trains θ
@@ -32,11 +37,16 @@ export const dagKl = defineObjective<Options>({
   summary: "policy gradient on the residual of detailed balance: samples from exp(β r), the prior is only the start",
   options: options as z.ZodType<Options>,
   transitions: "all",
-  needs: () => ["reference", "reward-gradient", "flow", "memoryless-chain"],
-  evaluations: ({ transitions }) => ({ perUpdate: 4 * transitions - 1 }),
-  losses(batch, { beta, clip }) {
+  // r(x̂) is computed in the graph: with γ = 0 it is not, and a reward on the host will do
+  needs: ({ attenuation }) => [
+    ...(attenuation === "zero" ? [] : (["reference", "reward-gradient"] as const)),
+    "flow",
+    "memoryless-chain",
+  ],
+  evaluations: balanceEvaluations,
+  losses(batch, { clip, ...o }) {
     const { logProb, oldLogProb } = batch;
-    const { flow, forward, backward, flowNext } = balanceTerms(batch, beta);
+    const { flow, forward, backward, flowNext } = balanceTerms(batch, o);
     const delta = flowNext.add(backward).sub(forward.stopGradient()).sub(flow);
     const advantage = relativeToOthers(delta.stopGradient());
     return {

@@ -494,5 +494,9 @@ describe("options", () => {
   test("a chain with memory is taken only where it is asked for", () => {
     expect(residualNablaDb().needs).toContain("memoryless-chain");
     expect(residualNablaDb({ chain: "any" }).needs).not.toContain("memoryless-chain");
+    // decision 021: γ = 1 where the chain remembers, unless something else is said
+    expect(residualNablaDb().options).toMatchObject({ attenuation: "squared" });
+    expect(residualNablaDb({ chain: "any" }).options).toMatchObject({ attenuation: "none" });
+    expect(residualNablaDb({ chain: "any", attenuation: "linear" }).options).toMatchObject({ attenuation: "linear" });
   });
 });

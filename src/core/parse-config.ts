@@ -36,15 +36,17 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, data: unknown
   return [`${key}: ${issue.message}, but ${came} came.`];
 }
 
-/** Keys of the object schema at `path`, looking through defaults and optionals. */
+/** Keys of the object schema at `path`, looking through defaults, optionals and what is made of a parsed value. */
 function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   let level: unknown = schema;
   const unwrap = (value: unknown): unknown => {
     let inner = value;
-    while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
-      inner = inner.unwrap();
+    for (;;) {
+      if (inner instanceof z.ZodPipe) inner = inner.in;
+      else if (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodPrefault) {
+        inner = inner.unwrap();
+      } else return inner;
     }
-    return inner;
   };
   for (const key of path) {
     const object = unwrap(level);

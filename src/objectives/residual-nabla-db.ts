@@ -38,11 +38,16 @@ const fields = z.strictObject({
   reverseWeighting: z
     .enum(["sigma", "root-sigma", "one"])
     .default("root-sigma")
-    .describe("factor of the reverse residuals: σ of the step, √σ or 1; read with reverseWeight above 0"),
+    .describe(
+      "factor of the reverse residuals: σ of the step, √σ or 1, the steadier with 50 steps or more; read with reverseWeight above 0",
+    ),
   cleanPrediction: z.enum(["frozen", "policy"]).default("frozen").describe("whose x̂ the reward gradient is taken at"),
-  attenuation: attenuation.describe(
-    "gamma of the predicted reward gradient: a², a, 1, 0 with a = √ᾱ (flows: at equal signal to noise)",
-  ),
+  attenuation: attenuation
+    .unwrap()
+    .optional()
+    .describe(
+      "gamma of the predicted reward gradient: squared a², linear a, none 1, zero 0 with a = √ᾱ (flows: at equal signal to noise); default: squared, with chain any none",
+    ),
   reverseWeight: z.number().nonnegative().default(1).describe("weight of the reverse loss; 0 drops the flow network"),
   terminalWeight: z.number().nonnegative().default(1).describe("weight of g_φ(x_T)², read with reverse sampled only"),
   proximal,
@@ -102,19 +107,29 @@ const options = fields
   .refine(({ base, priorStrength }) => base === "pretrained" || priorStrength < 1, {
     path: ["base"],
     message: "tempered is the pretrained model itself at priorStrength 1; leave it out, or set priorStrength below 1",
-  });
-type Options = z.output<typeof fields>;
+  })
+  .transform(({ attenuation, ...o }) => ({
+    ...o,
+    // γ = 1 is ahead in every measure there, and level on chains that forget (docs/decisions/021)
+    attenuation: attenuation ?? (o.chain === "any" ? "none" : "squared"),
+  }));
+type Options = z.output<typeof options>;
 
 /** Whether targets come from further along the trajectory than x_{i+1}. */
-const hasReturns = ({ reverse, lambda, steps }: Options): boolean => reverse === "td" && (lambda > 0 || steps > 1);
+const hasReturns = ({
+  reverse,
+  lambda,
+  steps,
+}: Pick<z.output<typeof fields>, "reverse" | "lambda" | "steps">): boolean =>
+  reverse === "td" && (lambda > 0 || steps > 1);
 
 /**
  * Residual ∇-DB in semi-gradient form. With h(x_i) = γ_i β ∇_x r(x̂(x_i)) + g_φ(x_i), h(x_T) = β∇r(x_T):
  *   L→ = mean ‖w (Δ_θ(x_i) − sg h(x_{i+1}))‖²            trains θ
  *   L← = mean ‖w' (h(x_i) − J_#ᵀ sg h(x_{i+1}))‖²         trains φ (reverse: td)
  * whose fixed point samples from p_pre^{η_p} exp(β r). Each h is learned from the next, so that an error of the last steps reaches
- * all before: with w' = σ, which falls towards the end, TD(0) drifts off in long runs; with √σ or 1 it does not
- * (docs/decisions/022). With k `steps` h(x_{i+1}) gives way in both losses to
+ * all before: with w' = σ, which falls towards the end, TD(0) drifts off in long runs, with √σ only where there are many steps
+ * and modes far apart, with 1 nowhere seen (docs/decisions/022). With k `steps` h(x_{i+1}) gives way in both losses to
  *   J_#(x_{i+1})ᵀ … J_#(x_{e−1})ᵀ h(x_e),   e = min(i + k, T),
  * with `lambda` to the mean of these over k, weighted (1 − λ)λ^{k−1}: k = 1 and λ = 0 are TD(0), k ≥ T and λ = 1 adjoint
  * matching. The further a target looks, the noisier it is and the more it costs (`nabla validate` counts it). Without the stops (`gradients`) the losses also hold the variance of

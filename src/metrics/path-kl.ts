@@ -5,7 +5,7 @@ import { defineMetric } from "./metric.ts";
  * sample: what its reward was paid with. β E[r] − KL is the ELBO, so that of two chains with one mean reward the one with
  * the lower KL is nearer the tilted law.
  *
- * 0, the floor, for the pretrained chain itself, at any number of samples: no noise is measured, only paid for.
+ * The pretrained chain itself has exactly 0, which is the floor.
  *
  * @param sums Σ_i ‖μ_θ − μ_#‖²/(2σ_i²), one per trajectory; 1,000 or more, of which its relative standard error is a few percent
  */

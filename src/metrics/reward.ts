@@ -1,10 +1,11 @@
 import { defineMetric } from "./metric.ts";
 
 /**
- * Mean reward of samples, whichever prompt they are of; `std` is over samples, `error` = std/√n that of the mean. Two models
- * drawn from the same noise differ by less than that tells. Its floor is the pretrained model's.
+ * Mean reward of samples, whichever prompt they are of; `std` is over samples, `error` = std/√n that of the mean: 0.1 std from 100
+ * samples, 0.05 from 400. Drawn from the same noise two models differ with a smaller error. It has no floor: read it beside the
+ * pretrained model's.
  *
- * @param rewards one per sample, [n]; a difference of 0.1 std shows from about 400 on
+ * @param rewards one per sample, [n]
  */
 export const meanReward = defineMetric(
   {

@@ -12,7 +12,7 @@ export interface BalanceTerms {
   flowNext: Tensor;
 }
 
-/** θ for the parameters and # for x̂ at both ends, of which the last predicts nothing; with γ = 0 no x̂ but that of the pretrained kernel. */
+/** θ for the parameters and # for x̂ at both ends, of which the last predicts nothing; with γ = 0 # is not asked. */
 export const balanceEvaluations = (
   { transitions }: UpdateShape,
   { attenuation }: { attenuation: Attenuation },

@@ -19,7 +19,8 @@ type Options = z.output<typeof options>;
  *   L→ = mean ‖w (∇_{x'} [log π_θ(x' | x) − log P_B(x | x')] − sg h(x'))‖²       trains θ
  *   L← = mean ‖w (h(x) + sg ∇_x [log π_θ(x' | x) − log P_B(x | x')])‖²           trains φ
  * Its target is R^β = exp(β r), whatever the pretrained model: the prior counts only as the point where training starts, and
- * exp(β r) must have a finite integral. w = σ in both: the scores of the reverse residual grow as 1/σ, and with √σ it diverges. A policy that starts as a sharp model has to unlearn its details at low noise.
+ * exp(β r) must have a finite integral. A policy that starts as a sharp model has to unlearn its details at low noise. w = σ in both
+ * losses: the scores of the reverse residual grow as 1/σ, and with √σ it diverges (docs/decisions/022).
  * Network evaluations per transition: policy forward at x, backward by its input and by θ; frozen forward and backward by its
  * input at x and at x' for ∇_x r(x̂_#); flow twice forward and once backward.
  * Differs from the paper: semi-gradients, x̂ of the frozen network, and −(1 − ᾱ) x in h, which is exact for pure noise.

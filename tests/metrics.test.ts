@@ -56,6 +56,9 @@ describe("energy distance", () => {
     const sources = Array.from(twice, (_, j) => j % 40);
     expect(energyDistance(twice, y, 1, { sources }).value).toBeCloseTo(energyDistance(x, y, 1).value, 12);
     expect(energyDistance(twice, y, 1).value).toBeGreaterThan(energyDistance(x, y, 1).value + 0.005);
+    const { value, error } = energyDistance([0.5, 0.5, 0.5, 0.5], y, 1, { sources: [3, 3, 3, 3] }); // a collapsed sampler
+    expect(value).toBeGreaterThan(0.1);
+    expect(Number.isFinite(error)).toBe(true);
   });
 
   test.each([

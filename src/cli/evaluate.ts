@@ -72,7 +72,9 @@ Examples:
       const runtime = nodeRuntime({ threads: train.threads });
       const { tilt } = flags;
       const halfSteps =
-        flags.halfSteps || evaluate.halfSteps ? await halfStepsOf(model, opened, flags.reward) : undefined;
+        flags.halfSteps || (evaluate.halfSteps && !flags.ode)
+          ? await halfStepsOf(model, opened, flags.reward)
+          : undefined;
       const evaluation = await withProgress(0, ({ measuring }) =>
         evaluateModel(runtime, opened, {
           imagesPerPrompt,

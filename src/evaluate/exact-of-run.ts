@@ -28,9 +28,10 @@ export async function exactOfRun(
   { samples, seed, halfSteps, signal }: ExactRunOptions,
 ): ReturnType<typeof exactSummary> {
   if (parts.model.prior === undefined) return undefined;
+  const { aim, options } = objectiveOf(config);
   return exactSummary(runtime, parts, await rewardsByPrompt(config), policy, {
     ...targetLaw(config),
-    aim: objectiveOf(config).aim,
+    aloneBeta: aim === "reward-alone" ? (options as { beta: number }).beta : undefined,
     samples,
     seed: new Rng(seed).integers(1, 2 ** 31, { purpose: "evaluation" })[0]!,
     block: measuringBlock(parts, config.train.block),

@@ -6,7 +6,6 @@ import { pooledStd } from "../metrics/within-std.ts";
 import { type ExactReward, exactTarget, expectedReward, rewardLaw, rewards } from "../models/exact-target.ts";
 import { dimensionOf, logDensity, type Mixture, sampleMixture } from "../models/mixture.ts";
 import { temperedTarget } from "../models/tempered-target.ts";
-import type { Aim } from "../objectives/index.ts";
 import type { ExactMeasures, ExactReference, ExactSummary, RewardAloneMeasures } from "../run/index.ts";
 import type { Runtime } from "../runtime/index.ts";
 import type { Trajectories } from "../sample/chain-sampler.ts";
@@ -22,8 +21,8 @@ import { tiltedSampler } from "./tilted-sampler.ts";
 const LEAST_SAMPLES = 10_000;
 
 export interface ExactOptions extends TargetLaw {
-  /** Where the objective ends if it does all it can. */
-  aim: Aim;
+  /** β of an objective that aims at exp(β r), whatever the prior is. */
+  aloneBeta?: number | undefined;
   samples: number;
   seed: number;
   block: number;
@@ -81,7 +80,7 @@ async function measurePrompt(
   prior: Mixture,
   reward: ExactReward,
   policy: NamedArrays,
-  { aim, beta, priorStrength: eta, samples, seed, block, halfSteps, signal }: ExactOptions,
+  { aloneBeta, beta, priorStrength: eta, samples, seed, block, halfSteps, signal }: ExactOptions,
 ): Promise<{ measures: ExactMeasures; points: ExactPoints }> {
   const n = Math.max(samples, LEAST_SAMPLES);
   const dimension = prior.means[0]!.length;
@@ -96,7 +95,7 @@ async function measurePrompt(
   const { after, paths } = await finetunedSamples(runtime, parts, policy, { ...request, halfSteps });
   const before = last(await samplePolicy(runtime, parts, undefined, request));
 
-  const alone = aim === "reward-alone" ? rewardLaw(reward, beta) : undefined;
+  const alone = aloneBeta === undefined ? undefined : rewardLaw(reward, aloneBeta);
   const compare = comparer(target.samples, modesOf(target, prior, rng), reward, dimension);
   const world = { prompt, prior, reward, beta, priorStrength: eta, seed, block, signal };
   const tilts = logTilts(before, prior, reward, world);

@@ -52,5 +52,5 @@ function pairsOverPairsApart(sources: ArrayLike<number>): number {
   const n = sources.length;
   let alike = 0;
   for (const count of copies.values()) alike += count * count;
-  return (n * (n - 1)) / (n * n - alike);
+  return alike < n * n ? (n * (n - 1)) / (n * n - alike) : 1; // copies of one draw alone have no pair
 }

@@ -20,7 +20,7 @@ const fields = z.strictObject({
     .max(1)
     .default(1)
     .describe(
-      "exponent of the prior; other than 1 is experimental: at 0.5 with base tempered, 50 steps and grid log-snr, widths within modes are 5 % off, mode weights 3 to 10 % and mean rewards up to 0.2 too high on four exact worlds; otherwise widths are 20 to 35 % too small",
+      "exponent of the prior; other than 1 is experimental: at 0.5 with base tempered, 50 steps and grid log-snr, widths within modes are 5 % off, mode weights 3 to 10 % and mean rewards up to 0.2 too high on four exact worlds; without the base widths are 24 to 34 % too small on three of them, and at 0.25 with it 27 % too large",
     ),
   base: z
     .enum(["pretrained", "tempered"])

@@ -54,8 +54,7 @@ async function show(run) {
   const { T, levels } = parts.chain;
   const sums = Array.from({ length: PARTS }, () => ({ exact: 0, flow: 0, policy: 0, count: 0 }));
   for (const { i, x, out, reference } of steps) {
-    const { alphaBar } = levels[i];
-    const [before, after] = [prior, target].map((mixture) => scores(noised(mixture, alphaBar), x));
+    const [before, after] = [prior, target].map((mixture) => scores(noised(mixture, levels[i]), x));
     const { d2, sigma } = parts.chain.steps[i];
     const h = await flow.at(i, x, prompts);
     const sum = sums[Math.floor((i * PARTS) / T)];
@@ -77,11 +76,11 @@ async function show(run) {
   }
 }
 
-/** The law of √ᾱ x + √(1−ᾱ) z. */
-function noised({ means, stds, weights }, alphaBar) {
+/** The law of √ᾱ x + noise·z. */
+function noised({ means, stds, weights }, { alphaBar, noise }) {
   return {
     means: means.map((mean) => mean.map((value) => Math.sqrt(alphaBar) * value)),
-    stds: stds.map((std) => Math.sqrt(alphaBar * std ** 2 + 1 - alphaBar)),
+    stds: stds.map((std) => Math.sqrt(alphaBar * std ** 2 + noise ** 2)),
     weights,
   };
 }

@@ -1,14 +1,13 @@
 import { expect, test } from "vitest";
 import { dagDb } from "../src/objectives/dag-db.ts";
 import { quadratic } from "../src/rewards/index.ts";
-import type { Reward } from "../src/rewards/reward.ts";
 import { constant, type Tensor } from "../src/tensor/index.ts";
 import { hostRewardRefused } from "../src/train/config.ts";
 import { type Parts, prepare } from "../src/train/prepare.ts";
 import { tiny } from "./worlds/tiny.ts";
 import { train } from "./worlds/training.ts";
 import { drawnTransitions, movedParams, trace } from "./worlds/transitions.ts";
-import { configOf, normal, partsOf, plane, withObjective } from "./worlds/worlds.ts";
+import { configOf, normal, onHost, partsOf, plane, withObjective } from "./worlds/worlds.ts";
 
 const own = (file: object, options: object = {}) => ({ ...file, objective: { kind: "dag-db", ...options } });
 
@@ -110,11 +109,6 @@ test("refuses a reward on the host, told what would do, and a chain that remembe
 test.each(["dag-db", "dag-kl"])(
   "%s with attenuation zero: a reward on the host trains, at half the evaluations",
   async (kind) => {
-    const onHost: Reward = {
-      kind: "on-the-host",
-      differentiable: false,
-      score: async ({ images }) => Float32Array.from({ length: images.length / 2 }, (_, j) => images[2 * j]!),
-    };
     const file = (options: object) => ({ ...plane, objective: { kind, ...options } });
     const config = configOf(file({ attenuation: "zero" }), "train.updates=2", "train.updatesPerRollout=2");
     const { steps } = await train(config, { parts: { ...(await prepare(config)), reward: onHost } });

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { gaussian } from "../src/diffusion/index.ts";
 import { residualDb } from "../src/objectives/residual-db.ts";
-import type { Reward } from "../src/rewards/reward.ts";
 import { constant, type Tensor } from "../src/tensor/index.ts";
 import { hostRewardRefused } from "../src/train/config.ts";
 import { type Parts, prepare } from "../src/train/prepare.ts";
@@ -10,7 +9,7 @@ import { tableOf, tabular } from "./worlds/tabular.ts";
 import { tiny } from "./worlds/tiny.ts";
 import { train } from "./worlds/training.ts";
 import { drawnTransitions, movedParams, trace } from "./worlds/transitions.ts";
-import { configOf, normal, partsOf, plane, withObjective } from "./worlds/worlds.ts";
+import { configOf, normal, onHost, partsOf, plane, withObjective } from "./worlds/worlds.ts";
 
 const beta = 1.5;
 const own = (file: object, options: object = {}) => ({ ...file, objective: { kind: "residual-db", beta, ...options } });
@@ -134,12 +133,6 @@ describe("the loss", async () => {
     }
   });
 });
-
-const onHost: Reward = {
-  kind: "on-the-host",
-  differentiable: false,
-  score: async ({ images }) => Float32Array.from({ length: images.length / 2 }, (_, j) => images[2 * j]!),
-};
 
 test("with attenuation zero a reward on the host trains; otherwise it is refused, told what would do", async () => {
   const config = configOf(own(plane, { attenuation: "zero" }), "train.updates=2");

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -6,9 +6,8 @@ import { Rng } from "../src/core/rng.ts";
 import { openModel } from "../src/evaluate/open-model.ts";
 import { energyDistance } from "../src/metrics/index.ts";
 import { sampleMixture } from "../src/models/mixture.ts";
-import { prepare } from "../src/train/prepare.ts";
-import { writeSafetensorsFile } from "../src/weights/index.ts";
 import { printedJson } from "./worlds/commands.ts";
+import { writeUntrainedRun } from "./worlds/untrained-run.ts";
 import { configOf, plane } from "./worlds/worlds.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nablaflow-ode-"));
@@ -17,11 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** A run on the plane, untrained. */
 async function untrained(name: string, ...set: string[]): Promise<string> {
   const path = join(folder, name);
-  mkdirSync(path);
-  const config = configOf(plane, "train.block=100", ...set);
-  writeFileSync(join(path, "config.json"), JSON.stringify(config));
-  const { adaptation } = await prepare(config);
-  await writeSafetensorsFile(join(path, "final.safetensors"), adaptation.init(new Rng(0)));
+  await writeUntrainedRun(path, configOf(plane, "train.block=100", ...set));
   return path;
 }
 

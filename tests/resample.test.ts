@@ -13,8 +13,8 @@ import { exactTarget } from "../src/models/exact-target.ts";
 import { nodeRuntime } from "../src/runtime/node.ts";
 import { type RunConfig, readConfig } from "../src/train/config.ts";
 import { prepare, rewardsByPrompt } from "../src/train/prepare.ts";
-import { writeSafetensorsFile } from "../src/weights/index.ts";
 import { tabular } from "./worlds/tabular.ts";
+import { writeUntrainedRun } from "./worlds/untrained-run.ts";
 import { configOf, normal, partsOf } from "./worlds/worlds.ts";
 
 const runtime = nodeRuntime({ threads: 1 });
@@ -84,9 +84,7 @@ describe("nabla sample --resample on ring8", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "nablaflow-resample-"));
     config = await readConfig("configs/worlds/ring8.yaml", { set: ["train.threads=1"] });
-    const { adaptation } = await prepare(config);
-    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
-    await writeSafetensorsFile(join(folder, "final.safetensors"), adaptation.init(new Rng(0))); // untrained
+    await writeUntrainedRun(folder, config);
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -47,6 +47,14 @@ export interface SamplerDefinition<Schema extends z.ZodType<CommonOptions>> {
   stochastic(options: z.output<Schema>): boolean;
   /** True when the kernels reverse a Markov noising chain. */
   reversesMarkov(options: z.output<Schema>): boolean;
+  /** The same levels without noise. */
+  ode(options: z.output<Schema>): SamplerEntry;
+}
+
+/** A sampler as a configuration names it. */
+export interface SamplerEntry {
+  kind: string;
+  [option: string]: unknown;
 }
 
 /** A sampler with its options applied. */
@@ -70,6 +78,8 @@ export interface SamplerKind<Options = any> {
   readonly summary: string;
   readonly options: z.ZodType;
   (options?: Options): Sampler;
+  /** The sampler of the same levels without noise. */
+  ode(options?: Options): SamplerEntry;
 }
 
 /** Defines a sampler by its Gaussian kernel; sampling, log-probability and both scores are derived from that. */
@@ -101,5 +111,6 @@ export function defineSampler<Schema extends z.ZodType<CommonOptions>>(
       },
     };
   };
-  return Object.assign(make, { kind, summary, options: schema });
+  const ode = (given?: z.input<Schema>) => definition.ode(schema.parse(given ?? {}));
+  return Object.assign(make, { kind, summary, options: schema, ode });
 }

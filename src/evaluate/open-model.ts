@@ -81,13 +81,13 @@ async function open(
   const changed = { ...given, ...(steps !== undefined && { steps }), ...(guidance !== undefined && { guidance }) };
   const { reward: own, ...rest } = stored;
   const scored = reward === undefined ? knownReward(own) : typeof reward === "string" ? { kind: reward } : reward;
-  const sampler = { kind: kind.kind, ...(parseConfig(kind.options, changed, "sampler") as object) };
+  const options = parseConfig(kind.options, changed, "sampler") as object;
   const worlds = isWorlds(stored.prompts);
   if (worlds && reward)
     throw new ConfigError("The prompts of this world have rewards of their own: leave out --reward.");
   const config: RunConfig = {
     ...rest,
-    sampler: ode ? withoutNoise(sampler) : sampler,
+    sampler: ode ? kind.ode(options) : { kind: kind.kind, ...options },
     ...(scored && { reward: checkedReward(scored) }),
     prompts: prompts && !worlds ? [...prompts] : stored.prompts,
   };
@@ -95,10 +95,6 @@ async function open(
   if (prompts) parts.model.tokenize(prompts); // a world knows its own only
   return { config, parts: { ...parts, prompts: prompts ?? parts.prompts }, policy };
 }
-
-/** DDIM with eta 0 is the ODE of every sampler of noise schedules. */
-const withoutNoise = ({ kind, ...options }: RunConfig["sampler"]): RunConfig["sampler"] =>
-  kind === "flow" ? { kind, ...options, noise: 0 } : { kind: "ddim", ...options, eta: 0 };
 
 /** A run's reward, unless it was a value that no configuration can name. */
 function knownReward(reward: RunConfig["reward"]): RunConfig["reward"] {

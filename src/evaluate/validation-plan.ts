@@ -156,9 +156,11 @@ async function configOf(
   try {
     const config = await readConfig(path, { named: mergeConfig({ train, evaluate }, { ...set, objective }) });
     const { objective: prepared, chain } = await prepare(config);
-    const rewards = Object.values(await rewardsByPrompt(config));
-    if (kind.aim === "reward-alone" && rewards.some((reward) => reward?.kind === "linear")) {
-      return `${kind.kind} aims at exp(beta · r) without the prior, which has no finite integral for a linear reward.`;
+    if (kind.aim === "reward-alone") {
+      const rewards = Object.values(await rewardsByPrompt(config));
+      if (rewards.some((reward) => reward?.kind === "linear")) {
+        return `${kind.kind} aims at exp(beta · r) without the prior, which has no finite integral for a linear reward.`;
+      }
     }
     const each = evaluationsPerUpdate(prepared, chain.T, config.train);
     const updates = budget === undefined ? config.train.updates : Math.max(1, Math.round(budget / each));

@@ -1,17 +1,9 @@
-import { z } from "zod";
-import { attenuation } from "./attenuation.ts";
-import { balanceEvaluations, balanceTerms } from "./detailed-balance.ts";
+import type { z } from "zod";
+import { balanceEvaluations, balanceNeeds, balanceOptions, balanceTerms } from "./detailed-balance.ts";
 import { defineObjective } from "./objective.ts";
 import { proximal, proximalLoss, proximalRefusal } from "./proximal.ts";
 
-const options = z.strictObject({
-  beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
-  attenuation: attenuation
-    .unwrap()
-    .default("none")
-    .describe("gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ; none is the paper's, zero takes any reward"),
-  proximal,
-});
+const options = balanceOptions.extend({ proximal });
 type Options = z.output<typeof options>;
 
 /**
@@ -33,13 +25,7 @@ export const dagDb = defineObjective<Options>({
   options: options as z.ZodType<Options>,
   transitions: "all",
   refuseReuse: proximalRefusal,
-  // r(x̂) is computed in the graph: with γ = 0 it is not, and a reward on the host will do
-  needs: ({ proximal, attenuation }) => [
-    ...(attenuation === "zero" ? [] : (["reference", "reward-gradient"] as const)),
-    "flow",
-    "memoryless-chain",
-    ...(proximal > 0 ? (["old-output"] as const) : []),
-  ],
+  needs: ({ proximal, ...o }) => [...balanceNeeds(o), ...(proximal > 0 ? (["old-output"] as const) : [])],
   evaluations: balanceEvaluations,
   losses(batch, { proximal, ...o }) {
     const { flow, forward, backward, flowNext } = balanceTerms(batch, o);

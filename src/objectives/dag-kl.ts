@@ -1,17 +1,11 @@
 import { z } from "zod";
 import { ConfigError } from "../core/errors.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { attenuation } from "./attenuation.ts";
 import { clippedSurrogate } from "./clipped-surrogate.ts";
-import { balanceEvaluations, balanceTerms } from "./detailed-balance.ts";
+import { balanceEvaluations, balanceNeeds, balanceOptions, balanceTerms } from "./detailed-balance.ts";
 import { defineObjective } from "./objective.ts";
 
-const options = z.strictObject({
-  beta: z.number().nonnegative().default(1).describe("reward scale: the target is exp(beta · r), without the prior"),
-  attenuation: attenuation
-    .unwrap()
-    .default("none")
-    .describe("gamma of the predicted reward: a², a, 1, 0 with a = √ᾱ; none is the paper's, zero takes any reward"),
+const options = balanceOptions.extend({
   clip: z.number().positive().default(1e-4).describe("clip range of the ratio of element-mean likelihoods"),
 });
 type Options = z.output<typeof options>;
@@ -37,12 +31,7 @@ export const dagKl = defineObjective<Options>({
   summary: "policy gradient on the residual of detailed balance: samples from exp(β r), the prior is only the start",
   options: options as z.ZodType<Options>,
   transitions: "all",
-  // r(x̂) is computed in the graph: with γ = 0 it is not, and a reward on the host will do
-  needs: ({ attenuation }) => [
-    ...(attenuation === "zero" ? [] : (["reference", "reward-gradient"] as const)),
-    "flow",
-    "memoryless-chain",
-  ],
+  needs: balanceNeeds,
   evaluations: balanceEvaluations,
   losses(batch, { clip, ...o }) {
     const { logProb, oldLogProb } = batch;

@@ -55,3 +55,10 @@ export const graphReward = (score: Extract<Reward, { differentiable: true }>["sc
   differentiable: true,
   score,
 });
+
+/** The first coordinate of a point in the plane, without a gradient. */
+export const onHost: Reward = {
+  kind: "on-the-host",
+  differentiable: false,
+  score: async ({ images }) => Float32Array.from({ length: images.length / 2 }, (_, j) => images[2 * j]!),
+};

@@ -17,6 +17,9 @@ export function ddimKernel({ alphaBar }: Level, next: Level, eta: number): Kerne
   };
 }
 
+/** DDIM with eta 0, the ODE of every sampler on a model's own noise schedule. */
+export const ddimOde = (options: object) => ({ kind: "ddim", ...options, eta: 0 });
+
 /** DDIM. Only eta = 1 reverses a Markov noising chain; with eta = 0 it is deterministic and has no score to train. */
 export const ddim = defineSampler({
   kind: "ddim",
@@ -26,4 +29,5 @@ export const ddim = defineSampler({
   kernel: (level, next, { eta }) => ddimKernel(level, next, eta),
   stochastic: ({ eta }) => eta > 0,
   reversesMarkov: ({ eta }) => eta === 1,
+  ode: ddimOde,
 });

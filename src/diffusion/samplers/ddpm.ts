@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { defineSampler, diffusionOptions } from "../sampler.ts";
-import { ddimKernel } from "./ddim.ts";
+import { ddimKernel, ddimOde } from "./ddim.ts";
 
 /** Ancestral sampling [ho2020ddpm]; on the same levels, first-order SDE-DPM-Solver++ is the same kernel. */
 export const ddpm = defineSampler({
@@ -11,4 +11,5 @@ export const ddpm = defineSampler({
   kernel: (level, next) => ddimKernel(level, next, 1),
   stochastic: () => true,
   reversesMarkov: () => true,
+  ode: ddimOde,
 });

@@ -57,4 +57,5 @@ export const flow = defineSampler({
     noise === "memoryless" ? memorylessKernel(level, next) : eulerKernel(level, next, noisePower(noise, level, next)),
   stochastic: ({ noise }) => noise !== 0,
   reversesMarkov: ({ noise }) => noise === "memoryless" || noise === "memoryless-euler",
+  ode: (options) => ({ kind: "flow", ...options, noise: 0 }),
 });

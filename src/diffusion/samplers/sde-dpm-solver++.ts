@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { grids } from "../grid.ts";
 import { defineSampler, diffusionOptions } from "../sampler.ts";
-import { ddimKernel } from "./ddim.ts";
+import { ddimKernel, ddimOde } from "./ddim.ts";
 
 /**
  * First-order SDE-DPM-Solver++ [lu2022dpmsolverpp]. With λ = log(√ᾱ/√(1−ᾱ)), h = λ' − λ (prime = next level):
@@ -21,4 +21,5 @@ export const sdeDpmSolver = defineSampler({
   kernel: (level, next) => ddimKernel(level, next, 1),
   stochastic: () => true,
   reversesMarkov: () => true,
+  ode: ddimOde,
 });
